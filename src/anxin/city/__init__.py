@@ -1,0 +1,1 @@
+"""A virtual city: chargers, sealed meters, operators, drivers, and cheats."""

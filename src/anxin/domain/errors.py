@@ -1,0 +1,46 @@
+"""The one exception tree.
+
+    AnxinError
+    ├── InputError            a file cannot be used at all (absent, a directory, unreadable, wrong encoding)
+    ├── FormatError           bytes are not what their dialect says; names field and rule
+    ├── KeyTextError          a public key's text cannot be read
+    ├── PolicyError           a policy, mapping or register file is wrong; names the entry
+    └── EngineError           the rule engine cannot run what it was asked
+
+A wrong *record* is a value (`Reject`, `Deviation`, `Finding`); these exceptions are for what cannot become a value.
+A decoder lets no other exception escape: a raw ValueError that escapes is a bug with a test.
+"""
+
+from __future__ import annotations
+
+
+class AnxinError(Exception):
+    """Root of every error that this package declares. `str()` is one sentence that a user can act on."""
+
+
+class InputError(AnxinError):
+    """A file cannot be used at all: it is absent, a directory, not readable, or of no known dialect."""
+
+
+class FormatError(AnxinError):
+    """Bytes depart from their dialect so far that no value can be made of them.
+
+    Attributes: `rule` a short stable id such as ``ocmf.header``; `field` the field at fault or None.
+    """
+
+    def __init__(self, rule: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.field = field
+
+
+class KeyTextError(AnxinError):
+    """The text of a public key cannot be read as a key of any known encoding."""
+
+
+class PolicyError(AnxinError):
+    """A policy, mapping or register file contradicts its own format; the message names file and entry."""
+
+
+class EngineError(AnxinError):
+    """The engine asked for does not exist, or failed while it ran the rule book."""

@@ -1,0 +1,1 @@
+"""Bytes to domain values and back, one dialect a file. Pure; raises nothing but its declared errors."""
