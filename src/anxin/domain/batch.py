@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from anxin.domain.meter_record import Answer, Judgement, MeterRecord, MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
+from anxin.domain.register import Connector
 from anxin.domain.source import Deviation, Notice, Reject, Source
 
 
@@ -86,6 +87,7 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     deviations: list[tuple[Source, Deviation]] = field(default_factory=list)
+    connectors: list[Connector] = field(default_factory=list)
 
     def extend(self, other: Batch) -> None:
         """Append everything of `other`."""
@@ -98,3 +100,4 @@ class Batch:
         self.rejects += other.rejects
         self.notices += other.notices
         self.deviations += other.deviations
+        self.connectors += other.connectors
