@@ -35,7 +35,11 @@ class FormatError(AnxinError):
 
 
 class KeyTextError(AnxinError):
-    """The text of a public key cannot be read as a key of any known encoding."""
+    """The text of a public key cannot be read as a key of any known encoding. `rule` is a stable id (``key.*``)."""
+
+    def __init__(self, message: str, rule: str = "key.unreadable") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class PolicyError(AnxinError):

@@ -96,6 +96,7 @@ class Judgement:
     """The answer on one record's signature. `reason` is a stable id; `detail` one English sentence.
 
     `if_read_so` holds the answer that a tolerant reader would reach on a malformed record, else None.
+    `deviations` are those of the key and of the signature, beside the record's own.
     """
 
     answer: Answer
@@ -103,6 +104,7 @@ class Judgement:
     detail: str
     key_id: str | None = None
     if_read_so: Answer | None = None
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
