@@ -48,6 +48,7 @@ class Plan:
     fake_of           row whose record is replayed for this session, which never took place (-1: it did)
     cheat             number of the cheat that touches this row, -1 none
     records, page     how many records the meter signed for the row, and the page of the first
+    resent            uploads of old records before this row, by which the upload counter runs ahead of the page
     register_wh       the meter's register at the begin
     serial            distinguishes orders; stays when rows are inserted
     """
@@ -72,6 +73,7 @@ class Plan:
     cheat: Ints
     records: Ints
     page: Ints
+    resent: Ints
     register_wh: Ints
     serial: Ints
 
@@ -148,6 +150,7 @@ def make_plan(world: World) -> Plan:
         cheat=nothing.copy(),
         records=1 + (outage_s > 0),
         page=nothing.copy(),
+        resent=nothing.copy(),
         register_wh=nothing.copy(),
         serial=np.arange(count, dtype=np.int64),
     )
@@ -163,6 +166,7 @@ def number_pages_and_registers(world: World, plan: Plan, set_back_wh: Ints) -> N
     back = sums_before(set_back_wh, plan.connector) + set_back_wh
     plan.register_wh = world.register_wh[plan.connector] + sums_before(counted, plan.connector) - back
     plan.page = world.page[plan.connector] + sums_before(signed, plan.connector)
+    plan.resent = sums_before((plan.fake_of >= 0).astype(np.int64), plan.connector)
 
 
 def _arrivals(world: World, rng: np.random.Generator) -> tuple[Ints, Ints]:

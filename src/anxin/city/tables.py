@@ -87,6 +87,7 @@ class Records:
 
     begin, end, p_time    by the meter's clock
     id_time, serial       make the transaction id under which it is sent
+    resent                how far the meter's upload counter is ahead of its pages
     pair                  sent as a begin record of page_first and an end record of page_last
     cut_off               ended by a power failure
     forged_wh             what was added to the last reading after the meter had signed
@@ -104,6 +105,7 @@ class Records:
     register_end_wh: Ints
     page_first: Ints
     page_last: Ints
+    resent: Ints
     pair: Bools
     cut_off: Bools
     forged_wh: Ints
@@ -277,6 +279,7 @@ def make_records(world: World, plan: Plan, clock: Clockwork) -> Records:
         register_end_wh=register[first[1:] - 1],
         page_first=page,
         page_last=page.copy(),
+        resent=plan.resent[session],
         pair=np.zeros(len(session), dtype=np.bool_),
         cut_off=cut_off,
         forged_wh=np.zeros(len(session), dtype=np.int64),

@@ -139,6 +139,7 @@ def _swapped_meter(case: Case) -> tuple[Truth, bool]:
     records.register_end_wh[row] = records.p_register_wh[span.stop - 1]
     records.meter[row] = cheat.meter
     records.page_first[row] = records.page_last[row] = cheat.page
+    records.resent[row] = 0
     return _energy_size(case, added)
 
 

@@ -17,12 +17,12 @@ from anxin.city.tariffs import DAY_S, HABITS
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What goes out to the platform around a meter's record."""
+    """What goes out to the platform around a meter's record. `counter` is never used twice by one meter."""
 
     secret: MeterSecret
     record: MeterText
     transaction_id: str
-    connector_id: str
+    counter: int
     sent_utc_ms: int
 
 
@@ -96,12 +96,12 @@ class WireWriter:
         transaction = self.names.order_id(
             int(records.operator[row]), int(records.id_time[row]), int(records.serial[row])
         )
-        connector = world.connector_code[int(records.connector[row])]
         sent_utc_ms = (world.start_utc_s + int(records.received[row])) * 1_000
-        return [
-            self.seal(Upload(secret, text, transaction, connector, sent_utc_ms))
-            for text in meter_texts(world, self.names, records, payload, secret)
-        ]
+        lines = []
+        for text in meter_texts(world, self.names, records, payload, secret):
+            page = text.page if payload == row else int(records.page_first[row])
+            lines.append(self.seal(Upload(secret, text, transaction, page + int(records.resent[row]), sent_utc_ms)))
+        return lines
 
 
 def in_order_of_arrival(received: Ints, again: Ints, chosen: Bools) -> Ints:

@@ -15,13 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from anxin.city.build import build
+from anxin.city.build import City, build
+from anxin.city.meters import MeterSecret, make_secret
 from anxin.city.options import CityOptions
 from anxin.city.wire import Upload
 from anxin.city.write_columns import COLUMN_FILES, write_columns
 from anxin.city.write_wire import write_wire
+from anxin.domain.batch import Side
 from anxin.domain.errors import InputError
-from anxin.domain.register import Register
+from anxin.formats import meter_envelope
+from anxin.formats.meter_envelope import ContentKey, Suite
+from anxin.formats.register import dump_keys, dump_register
 
 HONEST = "honest.json"
 #: Everything that a city consists of.
@@ -44,7 +48,7 @@ def make_city(options: CityOptions, out: Path, form: str, workers: int, progress
             count = write_wire(city, out, seal_upload, workers, progress)
         else:
             count = write_columns(city, out, progress)
-        _write_register(city.register, out)
+        _write_register(city, out, form)
         document = {"format": form, **count.as_json()}
         _write_json(out / HONEST, document)
     except OSError as error:
@@ -53,8 +57,24 @@ def make_city(options: CityOptions, out: Path, form: str, workers: int, progress
 
 
 def seal_upload(upload: Upload) -> str:
-    """Return one line as a meter's gateway sends it."""
-    return upload.record.text
+    """Return one line as a meter sends it: its signed record in the envelope AXE1."""
+    secret = upload.secret
+    data = meter_envelope.seal(
+        upload.record.text.encode(),
+        content_key(secret),
+        counter=upload.counter,
+        meter_id=secret.meter_id,
+        transaction_id=upload.transaction_id,
+        side=Side(upload.record.side),
+        sent_utc_ms=upload.sent_utc_ms,
+    )
+    return meter_envelope.to_line(data).decode()
+
+
+def content_key(secret: MeterSecret) -> ContentKey:
+    """Return the key that a meter and the platform share for uploads."""
+    suite = Suite.SM4_GCM if secret.sm4 else Suite.AES_256_GCM
+    return ContentKey(f"{secret.meter_id}-E1", suite, secret.upload_key[: suite.key_bytes], secret.meter_id)
 
 
 def _prepare(out: Path) -> None:
@@ -73,11 +93,13 @@ def _prepare(out: Path) -> None:
             entry.unlink()
 
 
-def _write_register(register: Register, out: Path) -> None:
-    document = dataclasses.asdict(register)
-    keys = document.pop("keys")
-    _write_json(out / "register.json", document)
-    _write_json(out / "keys.json", {"keys": keys})
+def _write_register(city: City, out: Path, form: str) -> None:
+    """Columns carry no encrypted upload, hence no keys to open one."""
+    register, seed = city.register, city.options.seed
+    meters = enumerate(city.world.meter_code) if form == "wire" else ()
+    content_keys = [content_key(make_secret(seed, number, meter)) for number, meter in meters]
+    (out / "register.json").write_bytes(dump_register(dataclasses.replace(register, keys=())))
+    (out / "keys.json").write_bytes(dump_keys(register.keys, content_keys))
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
