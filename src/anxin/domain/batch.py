@@ -30,6 +30,7 @@ class SignedRecord:
     key_text        a public key that came along; evidence only where no register says otherwise
     meter_id        the meter that the envelope claims, None where only the record says
     cannot_open     why an envelope could not be opened (unknown key id, wrong tag), else None
+    envelope_counter, envelope_key_id   the meter envelope's counter, which rises under each key, and its key
     """
 
     source: Source
@@ -44,6 +45,8 @@ class SignedRecord:
     connector_id: str | None = None
     received_utc_ms: int | None = None
     cannot_open: str | None = None
+    envelope_counter: int | None = None
+    envelope_key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
