@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from anxin.domain.batch import JudgedRecord, Side, SignedRecord
-from anxin.domain.errors import FormatError, KeyTextError
+from anxin.domain.batch import JudgedRecord, SignedRecord
+from anxin.domain.errors import KeyTextError
 from anxin.domain.meter_record import Answer, Judgement, MeterRecord
 from anxin.domain.source import Deviation, Source
-from anxin.formats import ocmf
+from anxin.formats.signed_records import signed_record
 from anxin.trust.algorithms import ALGORITHM_OF_CURVE, CURVES, ED25519, SM2_CURVE, Algorithm, algorithm_of
 from anxin.trust.der import DerError, encode_signature, read_signature
 from anxin.trust.keyring import KeyRing
@@ -86,25 +86,6 @@ def judge_texts(
 def verify_many(records: Iterable[SignedRecord], keys: KeyRing | str | None) -> list[Judgement]:
     """Return the answers on records already decoded, in their order."""
     return [judge_signed(record, keys) for record in records]
-
-
-def signed_record(
-    raw: bytes,
-    source: Source,
-    *,
-    transaction_id: str | None = None,
-    side: Side = Side.UNSTATED,
-    key_text: str | None = None,
-) -> SignedRecord:
-    """Return the signed record that OCMF bytes hold; one that cannot be decoded carries why."""
-    try:
-        record, rule, detail = ocmf.decode(raw), None, None
-    except FormatError as error:
-        record, rule, detail = None, error.rule, str(error)
-    connector = record.place_id if record and record.place_type in ("EVSEID", "CBIDC") else None
-    return SignedRecord(
-        source, raw, record, rule, detail, transaction_id, side, key_text or None, connector_id=connector
-    )
 
 
 def _with_companion(record: MeterRecord, key_text: str | None) -> Judgement:

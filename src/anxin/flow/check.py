@@ -1,0 +1,183 @@
+"""`anxin check`: one file of signed records. Is it authentic, what does it say, what is odd?
+
+1. read the file, whatever dialect it is of       4. run the rules on each transaction
+2. judge each record's signature                  5. give each finding to the record that it is about,
+3. join the records to transactions                  or to the session where it is about several
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anxin.domain.batch import Batch, JudgedRecord, Transaction
+from anxin.domain.errors import FormatError, InputError
+from anxin.domain.finding import Finding, Severity
+from anxin.domain.meter_record import Answer, MeterSession
+from anxin.domain.source import Deviation, Source
+from anxin.formats import key_register, ocmf, safe_xml
+from anxin.formats.signed_records import signed_record, split_records
+from anxin.formats.transactions import digest_of, join, session_of
+from anxin.reconcile.book import rule_book
+from anxin.reconcile.policy import Policy
+from anxin.reconcile.sentences import finding_of
+from anxin.trust.keyring import KeyRing
+from anxin.trust.verify import judge_signed
+
+#: Largest file checked at once. `anxin check` holds a file in memory; ledgers of millions belong to `anxin audit`.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+#: Largest key file: a PEM or a line of hex. Registers are read up to MAX_FILE_BYTES.
+MAX_KEY_FILE_BYTES = 64 * 1024
+#: Findings from this severity on make the check fail.
+ALARMS = (Severity.WARNING, Severity.VIOLATION, Severity.GRAVE)
+
+
+@dataclass(slots=True)
+class CheckedRecord:
+    """One record with its answer, everything odd about it, and what the rules found on it alone."""
+
+    judged: JudgedRecord
+    deviations: tuple[Deviation, ...]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def record_id(self) -> str:
+        """SHA-256 of the signed bytes: the record's identity, the same for a copy and for a high-s twin."""
+        return digest_of(self.judged)
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """The outcome for one file: its records in their order, its sessions, and findings about several records."""
+
+    records: list[CheckedRecord]
+    sessions: list[MeterSession]
+    session_findings: list[Finding]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, the records' first."""
+        return [f for record in self.records for f in record.findings] + self.session_findings
+
+    @property
+    def exit_code(self) -> int:
+        """0 authentic and nothing to say; 1 not authentic, or findings; 2 a record could not be judged."""
+        answers = {record.judged.judgement.answer for record in self.records}
+        if answers & {Answer.FORGED, Answer.MALFORMED}:
+            return 1
+        if Answer.CANNOT_JUDGE in answers:
+            return 2
+        return 1 if any(finding.severity in ALARMS for finding in self.findings) else 0
+
+
+def check_file(path: Path, keys: KeyRing | str | None, policy: Policy) -> CheckReport:
+    """Return the report on a file. Raises InputError where it cannot be read at all."""
+    batch = read_signed(path)
+    judged = [JudgedRecord(signed, judge_signed(signed, keys)) for signed in batch.signed_records]
+    transactions = join(judged)
+    records = [CheckedRecord(record, _deviations(record, batch)) for record in judged]
+    report = CheckReport(records, [session_of(transaction)[0] for transaction in transactions], [])
+    for transaction in transactions:
+        for finding in findings_on(transaction, policy):
+            _file_finding(report, finding)
+    return report
+
+
+def findings_on(transaction: Transaction, policy: Policy) -> list[Finding]:
+    """Return what the rule book finds on the records of one transaction, in the order of the rules."""
+    return [
+        finding_of(raw)
+        for rule in rule_book()
+        if rule.on_record is not None
+        for raw in rule.on_record(transaction, policy)
+    ]
+
+
+def read_signed(path: Path) -> Batch:
+    """Return the signed records of a file, its dialect told by its content. Raises InputError."""
+    data = read_bytes(path, MAX_FILE_BYTES)
+    name = str(path)
+    if not data.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise InputError(f"{name}: the file is empty")
+    if safe_xml.looks_like_xml(data):
+        try:
+            return safe_xml.decode(data, name)
+        except FormatError as error:
+            raise InputError(f"{name}: {error} ({error.rule})") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{name}: the text is UTF-16; records are UTF-8")
+    batch = Batch()
+    for row, raw in split_records(data):
+        batch.signed_records.append(signed_record(raw, Source(name, row)))
+    if not any(_is_attempt(record.raw) for record in batch.signed_records):
+        raise InputError(f"{name}: {_unknown_dialect(data)}")
+    return batch
+
+
+def read_key_argument(text: str) -> str:
+    """Return the text of `--key`: the key itself, or the content of the file that it names. Raises InputError."""
+    try:
+        path = Path(text)
+        if len(text) < 4096 and path.is_file():
+            return read_bytes(path, MAX_KEY_FILE_BYTES).decode("utf-8-sig", "replace").strip()
+    except (OSError, ValueError):
+        return text  # too long for a path, or no path at all: it is the key
+    return text
+
+
+def read_keys(path: Path) -> KeyRing:
+    """Return the keys of a register file. Raises InputError."""
+    try:
+        return KeyRing(key_register.decode(read_bytes(path, MAX_FILE_BYTES)))
+    except FormatError as error:
+        raise InputError(f"{path}: {error} ({error.rule})") from None
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return a file's bytes. Raises InputError where it is absent, a directory, not readable, or beyond `limit`."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory; a file is wanted")
+        if path.exists() and path.stat().st_size > limit:
+            raise InputError(f"{path}: {path.stat().st_size} bytes; no more than {limit} are read")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)[:200]!a}: {error}") from None
+    if len(data) > limit:
+        raise InputError(f"{path}: more than {limit} bytes")
+    return data
+
+
+def _is_attempt(raw: bytes) -> bool:
+    """Return whether a line at least tries to be a record: a header, a bar, an object."""
+    return ocmf.looks_like_ocmf(raw) or b"|{" in raw[:16].replace(b" ", b"")
+
+
+def _unknown_dialect(data: bytes) -> str:
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return "JSON that holds no signed record by itself; orders and CDRs are for `anxin audit --orders`"
+    return "no signed record in any dialect known here (OCMF text, S.A.F.E. XML)"
+
+
+def _deviations(record: JudgedRecord, batch: Batch) -> tuple[Deviation, ...]:
+    own = record.signed.record.deviations if record.signed.record is not None else ()
+    container = tuple(d for source, d in batch.deviations if source == record.signed.source)
+    return (*container, *own, *record.judgement.deviations)
+
+
+def _file_finding(report: CheckReport, finding: Finding) -> None:
+    """Give a finding to the one record that it is about; of several copies to the one that it can be meant for."""
+    named = [record for record in report.records if record.record_id in finding.record_ids]
+    if len(finding.record_ids) != 1 or not named:
+        report.session_findings.append(finding)
+        return
+    if finding.rule == "R03":
+        target = named[-1]
+    elif finding.cause in ("forged", "cannot_judge", "authentic_if_read_so", "undecodable"):
+        target = next((r for r in named if r.judged.judgement.answer is not Answer.AUTHENTIC), named[0])
+    else:
+        target = named[0]
+    target.findings.append(finding)
