@@ -76,6 +76,9 @@ class Rule:
     needs     facts without which `on_facts` is not run: names of tables (`records`, `tariffs`, `keys`, ...);
               a rule that was not run for want of them is listed as such in the report, never silently passed
     example   a scenario in the notation of tests/scenarios (docs/rules.md shows it); it is also the rule's test
+    record_example   the same for `on_record` where the rule looks at both grounds
+    same_on_facts    causes that `on_record` raises for `anxin check` and `on_facts` raises again in an audit, where
+                     the register is known: an audit keeps the latter
     """
 
     id: str
@@ -88,6 +91,8 @@ class Rule:
     causes: tuple[Cause, ...]
     example: str
     needs: tuple[str, ...] = ("orders",)
+    record_example: str | None = None
+    same_on_facts: tuple[str, ...] = ()
     on_record: Callable[[Transaction, Policy], list[RawFinding]] | None = None
     # An Ibis table with the columns of RawFinding, or several of them; typed loosely because Ibis carries no types.
     on_facts: Callable[[Any, Policy], list[Any]] | None = None

@@ -1,0 +1,100 @@
+"""Where the rule book's expressions run. Today DuckDB in process; a second engine will stand beside it.
+
+An engine loads Arrow tables and Parquet files, stages an expression as a table of its own (each stage is paid once
+and read often), and writes Parquet in a stated order. Nothing else of an engine may be used by the rule book.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anxin.domain.errors import EngineError
+
+
+class Engine(Protocol):
+    """What the rule book may ask of an engine."""
+
+    def load_arrow(self, name: str, table: pa.Table) -> Any:
+        """Return an Arrow table as an Ibis table."""
+
+    def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
+        """Return Parquet files, in the order given, as an Ibis table; `number` names a column that counts rows."""
+
+    def stage(self, name: str, expression: Any) -> Any:
+        """Return `expression` computed once and kept under `name`."""
+
+    def rows(self, expression: Any) -> pa.Table:
+        """Return an expression's rows in memory. Only for what is small."""
+
+    def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
+        """Write an expression to one Parquet file in the stated order; return the number of rows."""
+
+    def close(self) -> None:
+        """Give back memory and scratch files."""
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class DuckDBEngine:
+    """DuckDB in process, on a scratch database file of its own, so that stages spill to disk instead of memory."""
+
+    def __init__(self, scratch: Path, memory_limit: str = "8GB", threads: int | None = None) -> None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._file = scratch / "stage.duckdb"
+        self._file.unlink(missing_ok=True)
+        options: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(scratch / "spill")}
+        if threads is not None:
+            options["threads"] = threads
+        self._con = ibis.duckdb.connect(str(self._file), **options)
+
+    def load_arrow(self, name: str, table: pa.Table) -> Any:
+        return self._con.create_table(_checked(name), table, overwrite=True)
+
+    def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
+        # Each file is numbered on from the rows of those before it: file_row_number keeps the file's own order
+        # also when it is read by several threads.
+        parts = []
+        before = 0
+        for path in paths:
+            part = self._con.read_parquet(str(path), file_row_number=number is not None)
+            if number is not None:
+                part = part.mutate(**{number: part.file_row_number + before}).drop("file_row_number")
+            before += pq.read_metadata(path).num_rows
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else ibis.union(*parts)
+
+    def stage(self, name: str, expression: Any) -> Any:
+        return self._con.create_table(_checked(name), expression, overwrite=True)
+
+    def rows(self, expression: Any) -> pa.Table:
+        table: pa.Table = self._con.to_pyarrow(expression)
+        return table
+
+    def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
+        self._con.to_parquet(expression.order_by(list(order_by)), str(path), compression="zstd")
+        return int(pq.read_metadata(path).num_rows)
+
+    def close(self) -> None:
+        self._con.disconnect()
+        self._file.unlink(missing_ok=True)
+
+
+def open_engine(name: str, scratch: Path, memory_limit: str = "8GB") -> Engine:
+    """Return the engine called `name`. Raises EngineError for a name that is not known."""
+    if name == "duckdb":
+        return DuckDBEngine(scratch, memory_limit)
+    raise EngineError(f"unknown engine {name!r}: known is duckdb")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise EngineError(f"not a stage's name: {name!r}")
+    return name

@@ -1,0 +1,103 @@
+"""Neighbours: the register and the page of a meter must go on where they stopped; lost records are bracketed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from anxin.reconcile.grouping import ANSWER_RANK, all_or_null, rank_of, total
+
+if TYPE_CHECKING:
+    from anxin.reconcile.policy import Policy
+
+
+def links_between(records: Any, policy: Policy) -> Any:
+    """Neighbouring sessions of one meter whose register or page does not go on where it stopped.
+
+    register_gap = next begin register - this end register; page_gap = pages missing between (0 where continuous,
+    -1 where a page is used again, null where a side has no page or the context differs).
+    """
+    chain = records.filter(records.meter_id.notnull() & records.begin_register_milli_wh.notnull()).select(
+        "record_no", "meter_id", "begin_utc_ms", "page_first", "page_last", "page_context", "end_utc_ms",
+        "begin_register_milli_wh", "end_register_milli_wh", "energy_quantum_milli_wh",
+        answer_rank=rank_of(records.answer, ANSWER_RANK),
+    )  # fmt: skip
+    window = ibis.window(group_by="meter_id", order_by=["begin_utc_ms", "page_first", "record_no"])
+    chain = chain.mutate(
+        previous_no=chain.record_no.lag().over(window),
+        previous_end=chain.end_register_milli_wh.lag().over(window),
+        previous_page=chain.page_last.lag().over(window),
+        previous_context=chain.page_context.lag().over(window),
+        previous_end_utc_ms=ibis.coalesce(chain.end_utc_ms, chain.begin_utc_ms).lag().over(window),
+        previous_quantum=chain.energy_quantum_milli_wh.lag().over(window),
+        previous_answer=chain.answer_rank.lag().over(window),
+    )
+    linked = chain.filter(chain.previous_no.notnull())
+    linked = linked.mutate(
+        register_gap=linked.begin_register_milli_wh - linked.previous_end,
+        page_gap=ibis.ifelse(
+            ibis.coalesce(linked.page_context, "T") == ibis.coalesce(linked.previous_context, "T"),
+            linked.page_first - linked.previous_page - 1,
+            ibis.null("int64"),
+        ),
+        tolerance=linked.energy_quantum_milli_wh + linked.previous_quantum + policy.int("registers.gap"),
+    )
+    suspicious = (ibis.coalesce(linked.register_gap, 0).abs() > linked.tolerance) | (
+        ibis.coalesce(linked.page_gap, 0) != 0
+    )
+    return linked.filter(suspicious).select(
+        "meter_id",
+        "register_gap",
+        "page_gap",
+        "tolerance",
+        record_no=linked.previous_no,
+        next_record_no=linked.record_no,
+        from_utc_ms=linked.previous_end_utc_ms,
+        to_utc_ms=linked.begin_utc_ms,
+        register_milli_wh=linked.previous_end,
+        next_register_milli_wh=linked.begin_register_milli_wh,
+        answer_rank=ibis.greatest(linked.answer_rank, linked.previous_answer),
+    )
+
+
+def brackets_of(sessions: Any, links: Any, policy: Policy) -> Any:
+    """Orders without a record that lie in the gap of a link, with what the gap holds in all.
+
+    balanced = the orders of the gap add up to the register's gap within their digits: a record was lost on its way,
+    but the signed registers before and after prove its energy.
+    """
+    slack = policy.int("time.clock_synchronised")
+    place = sessions.filter(sessions.record_no.notnull()).select("record_no", "record_connector_id", "connector_id")
+    gaps = links.join(place, "record_no").select(
+        "record_no", "next_record_no", "register_gap", "tolerance", "from_utc_ms", "to_utc_ms", "answer_rank",
+        gap_connector=ibis.coalesce(place.record_connector_id, place.connector_id),
+    )  # fmt: skip
+    # A meter that sends pages may lose a record also where its session covers both records of one order: such a
+    # session has a record, so only sessions without one are looked for.
+    lone = sessions.filter((sessions.records == 0) & sessions.order_start_utc_ms.notnull())
+    inside = lone.join(gaps, lone.connector_id == gaps.gap_connector)
+    inside = inside.filter(
+        (inside.order_start_utc_ms >= inside.from_utc_ms - slack - inside.order_time_quantum_ms)
+        & (ibis.coalesce(inside.order_end_utc_ms, inside.order_start_utc_ms) <= inside.to_utc_ms + slack)
+    ).select(
+        "session_no",
+        "order_no",
+        "order_energy_milli_wh",
+        "order_quantum_milli_wh",
+        "register_gap",
+        "tolerance",
+        "from_utc_ms",
+        "to_utc_ms",
+        "answer_rank",
+        gap_record_no=ibis._.record_no_right if "record_no_right" in inside.columns else ibis._.record_no,
+        gap_next_record_no=ibis._.next_record_no,
+    )
+    totals = inside.group_by("gap_record_no").agg(
+        gap_orders=inside.count(),
+        gap_energy=all_or_null(inside.order_energy_milli_wh, total(inside.order_energy_milli_wh)),
+        gap_quantum=total(inside.order_quantum_milli_wh),
+    )
+    both = inside.join(totals, "gap_record_no")
+    off = both.register_gap - both.gap_energy
+    return both.mutate(balanced=ibis.coalesce(off.abs() <= both.tolerance + both.gap_quantum, False))
