@@ -48,7 +48,7 @@ def test_public_record_gets_its_answer(
     code, document = checked(tmp_path, vector["record"], vector["public_key"], capsys)
     (record,) = document["records"]
     assert record["answer"] == ANSWER_OF_VERDICT[vector["signature_verdict"]]
-    if record["answer"] == "cannot_judge":
+    if record["answer"] == "cannot_judge" or record["says"] is None:
         assert code == 2
     elif record["answer"] != "authentic":
         assert code == 1
@@ -64,7 +64,7 @@ def test_attack_is_treated_as_it_should(
     should = attack["should"]
     if should == "reject":
         assert answers <= {"malformed", "forged"}
-        assert code == 1
+        assert code in (1, 2)
         return
     assert answers == {"authentic"}
     if should == "flag":

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code: 0 authentic, 1 not authentic or findings, 2 could not judge."""
     try:
         policy = load_policy(args.policy)
-        keys = check.read_keys(args.keys) if args.keys else check.read_key_argument(args.key) if args.key else None
+        keys = _known_keys(args)
         report = check.check_file(Path(args.file), keys, policy)
     except (InputError, PolicyError) as error:
         if args.json:
@@ -77,6 +77,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_printable(line) for line in lines_of(report)))
     return report.exit_code
+
+
+def _known_keys(args: argparse.Namespace) -> check.KnownKeys:
+    if args.keys is not None:
+        return check.read_keys(args.keys)
+    return check.KnownKeys(check.read_key_argument(args.key) if args.key else None)
 
 
 def document_of(report: check.CheckReport) -> dict[str, Any]:
@@ -97,7 +103,11 @@ def lines_of(report: check.CheckReport) -> list[str]:
         judgement = record.judged.judgement
         zh, en = _ANSWERS[judgement.answer]
         because = _REASONS_ZH.get(judgement.reason, judgement.detail)
-        lines += [f"记录 {number}：{zh}（{because}）", f"Record {number}: {en} ({judgement.detail})"]
+        place = f"{record.judged.signed.source.file}:{record.judged.signed.source.row}"
+        lines += [
+            f"记录 {number}（{place}）：{zh}（{because}）",
+            f"Record {number} ({place}): {en} ({judgement.detail})",
+        ]
         lines += [f"    {_reading_line(reading)}" for reading in _readings(record)]
         lines += [f"    ≠ {d.kind}: {d.detail} [{d.clause}]" for d in record.deviations]
         lines += _finding_lines(record.findings)
@@ -158,6 +168,7 @@ def _record(record: check.CheckedRecord) -> dict[str, Any]:
         "if_read_so": judgement.if_read_so.value if judgement.if_read_so is not None else None,
         "record_id": record.record_id,
         "key_id": judgement.key_id,
+        "file": signed.source.file,
         "row": signed.source.row,
         "transaction_id": signed.transaction_id,
         "deviations": [_deviation(deviation) for deviation in record.deviations],

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anxin.domain.batch import Batch, JudgedRecord, Transaction
-from anxin.domain.errors import FormatError, InputError
+from anxin.domain.batch import Batch, JudgedRecord, SignedRecord, Transaction
+from anxin.domain.errors import FormatError, InputError, PolicyError
 from anxin.domain.finding import Finding, Severity
 from anxin.domain.meter_record import Answer, MeterSession
 from anxin.domain.source import Deviation, Source
-from anxin.formats import key_register, ocmf, safe_xml
+from anxin.formats import meter_envelope, ocmf, safe_xml, sniff
+from anxin.formats.meter_envelope import ContentKey
+from anxin.formats.register import load_keys, load_register
 from anxin.formats.signed_records import signed_record, split_records
 from anxin.formats.transactions import digest_of, join, session_of
 from anxin.reconcile.book import rule_book
@@ -61,7 +63,10 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 authentic and nothing to say; 1 not authentic, or findings; 2 a record could not be judged."""
+        """0 authentic and nothing to say; 1 not authentic, or findings; 2 nothing, or not everything, could be judged:
+        no record could be decoded, or a signature has no usable key."""
+        if all(record.judged.signed.record is None for record in self.records):
+            return 2
         answers = {record.judged.judgement.answer for record in self.records}
         if answers & {Answer.FORGED, Answer.MALFORMED}:
             return 1
@@ -70,10 +75,18 @@ class CheckReport:
         return 1 if any(finding.severity in ALARMS for finding in self.findings) else 0
 
 
-def check_file(path: Path, keys: KeyRing | str | None, policy: Policy) -> CheckReport:
+@dataclass(frozen=True, slots=True)
+class KnownKeys:
+    """What the user gave: public keys (a register's ring, or one key's text) and keys that open envelopes."""
+
+    public: KeyRing | str | None = None
+    content: tuple[ContentKey, ...] = ()
+
+
+def check_file(path: Path, keys: KnownKeys, policy: Policy) -> CheckReport:
     """Return the report on a file. Raises InputError where it cannot be read at all."""
-    batch = read_signed(path)
-    judged = [JudgedRecord(signed, judge_signed(signed, keys)) for signed in batch.signed_records]
+    batch = read_signed(path, keys.content)
+    judged = [JudgedRecord(signed, judge_signed(signed, keys.public)) for signed in batch.signed_records]
     transactions = join(judged)
     records = [CheckedRecord(record, _deviations(record, batch)) for record in judged]
     report = CheckReport(records, [session_of(transaction)[0] for transaction in transactions], [])
@@ -93,25 +106,34 @@ def findings_on(transaction: Transaction, policy: Policy) -> list[Finding]:
     ]
 
 
-def read_signed(path: Path) -> Batch:
+def read_signed(path: Path, content_keys: tuple[ContentKey, ...] = ()) -> Batch:
     """Return the signed records of a file, its dialect told by its content. Raises InputError."""
-    data = read_bytes(path, MAX_FILE_BYTES)
-    name = str(path)
+    data, name = read_bytes(path, MAX_FILE_BYTES), str(path)
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         raise InputError(f"{name}: the file is empty")
-    if safe_xml.looks_like_xml(data):
-        try:
-            return safe_xml.decode(data, name)
-        except FormatError as error:
-            raise InputError(f"{name}: {error} ({error.rule})") from None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{name}: the text is UTF-16; records are UTF-8")
     batch = Batch()
+    try:
+        if safe_xml.looks_like_xml(data):
+            return safe_xml.decode(data, name)
+        if data.startswith(meter_envelope.MAGIC + bytes((meter_envelope.VERSION,))):
+            batch.signed_records.append(meter_envelope.decode_binary(data, Source(name, 1), content_keys))
+            return batch
+    except FormatError as error:
+        raise InputError(f"{name}: {error} ({error.rule})") from None
     for row, raw in split_records(data):
-        batch.signed_records.append(signed_record(raw, Source(name, row)))
-    if not any(_is_attempt(record.raw) for record in batch.signed_records):
-        raise InputError(f"{name}: {_unknown_dialect(data)}")
+        batch.signed_records.append(_from_line(raw, Source(name, row), content_keys))
+    if not any(_is_attempt(record.raw) or record.cannot_open for record in batch.signed_records):
+        raise InputError(f"{name}: {_unknown_dialect(data, name)}")
     return batch
+
+
+def _from_line(raw: bytes, source: Source, content_keys: tuple[ContentKey, ...]) -> SignedRecord:
+    if raw.startswith(meter_envelope.LINE_PREFIX):
+        try:
+            return meter_envelope.decode_line(raw, source, content_keys)
+        except FormatError as error:
+            return SignedRecord(source, raw, None, error.rule, str(error))
+    return signed_record(raw, source)
 
 
 def read_key_argument(text: str) -> str:
@@ -125,12 +147,17 @@ def read_key_argument(text: str) -> str:
     return text
 
 
-def read_keys(path: Path) -> KeyRing:
-    """Return the keys of a register file. Raises InputError."""
+def read_keys(path: Path) -> KnownKeys:
+    """Return the keys of a register file or of a keys file. Raises InputError, PolicyError."""
+    data = read_bytes(path, MAX_FILE_BYTES)
     try:
-        return KeyRing(key_register.decode(read_bytes(path, MAX_FILE_BYTES)))
-    except FormatError as error:
-        raise InputError(f"{path}: {error} ({error.rule})") from None
+        public, content = load_keys(data, str(path))
+    except PolicyError as no_keys_file:
+        try:
+            public, content = load_register(data, str(path)).keys, ()
+        except PolicyError as no_register:
+            raise (no_register if b"anxin-register" in data[:400] else no_keys_file) from None
+    return KnownKeys(KeyRing(public), content)
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -152,14 +179,19 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def _is_attempt(raw: bytes) -> bool:
-    """Return whether a line at least tries to be a record: a header, a bar, an object."""
-    return ocmf.looks_like_ocmf(raw) or b"|{" in raw[:16].replace(b" ", b"")
+    """Return whether a line at least tries to be a record: a header, a bar, an object; or an envelope."""
+    if ocmf.looks_like_ocmf(raw) or raw.startswith(meter_envelope.LINE_PREFIX):
+        return True
+    return b"|{" in raw[:16].replace(b" ", b"")
 
 
-def _unknown_dialect(data: bytes) -> str:
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return "JSON that holds no signed record by itself; orders and CDRs are for `anxin audit --orders`"
-    return "no signed record in any dialect known here (OCMF text, S.A.F.E. XML)"
+def _unknown_dialect(data: bytes, name: str) -> str:
+    """Return why a file without any signed record is refused, naming what it is instead where that can be told."""
+    try:
+        dialect = sniff.sniff(data[: sniff.HEAD_BYTES], name)
+    except InputError as error:
+        return str(error).removeprefix(f"{name}: ")
+    return f"{dialect.value} holds no signed record by itself; orders and ledgers are for `anxin audit`"
 
 
 def _deviations(record: JudgedRecord, batch: Batch) -> tuple[Deviation, ...]:

@@ -33,10 +33,10 @@ class _Open:
 
 @dataclass(slots=True)
 class _Group:
-    """The records of one transaction id (or of none) in the order received."""
+    """The records of one transaction id (or of none) in the order received: begins that wait, ends that came first."""
 
-    done: list[list[JudgedRecord]] = field(default_factory=list)
     open: list[_Open] = field(default_factory=list)
+    ends: list[list[JudgedRecord]] = field(default_factory=list)
 
 
 def join(judged: Iterable[JudgedRecord]) -> list[Transaction]:
@@ -128,6 +128,11 @@ def _place(group: _Group, record: JudgedRecord) -> list[JudgedRecord]:
     side = _side(record)
     identity = _identity(record.signed.record)
     if side is Side.BEGIN:
+        # A container may hold the end before its begin; only a stated id allows to read it so.
+        if group.ends and record.signed.transaction_id is not None:
+            members = group.ends.pop(0)
+            members.insert(0, record)
+            return members
         opened = _Open([record], identity)
         group.open.append(opened)
         return opened.records
@@ -138,7 +143,10 @@ def _place(group: _Group, record: JudgedRecord) -> list[JudgedRecord]:
             if side is Side.END:
                 group.open.remove(waiting)
             return waiting.records
-    return [record]
+    alone = [record]
+    if side is Side.END:
+        group.ends.append(alone)
+    return alone
 
 
 def _waiting(group: _Group, identity: tuple[str | None, str | None, str | None]) -> _Open | None:
