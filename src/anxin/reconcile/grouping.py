@@ -23,6 +23,7 @@ ANSWER_RANK = {
 
 _ORDER_SIDE = {
     "order_no": "order_no",
+    "order_id": "order_id",
     "operator_id": "operator_id",
     "order_connector_id": "connector_id",
     "tariff_id": "tariff_id",
@@ -36,6 +37,7 @@ _ORDER_SIDE = {
 }
 _RECORD_SIDE = {
     "record_no": "record_no",
+    "record_id": "record_id",
     "record_connector_id": "connector_id",
     "meter_id": "meter_id",
     "record_date": "local_date",
@@ -111,16 +113,22 @@ _ORDER_FIGURES = ("order_start_utc_ms", "order_end_utc_ms", "order_time_quantum_
 _RECORD_FIGURES = ("record_begin_utc_ms", "record_end_utc_ms", "record_time_quantum_ms", "record_energy_milli_wh",
                    "record_quantum_milli_wh")  # fmt: skip
 SESSION_COLUMNS = (
-    "session_no", "method", "order_no", "record_no", "orders", "records", "operator_id", "connector_id",
+    "session_no", "method", "order_no", "record_no", "order_id", "record_id", "orders", "records", "operator_id",
+    "connector_id",
     "record_connector_id", "meter_id", "tariff_id", "local_date", *_ORDER_FIGURES, *_RECORD_FIGURES,
     "record_end_register_milli_wh", "clock_rank", "answer_rank",
 )  # fmt: skip
 
 
-def sessions(orders: Any, records: Any, joined: Any, lone_records: Any, members: Any, overlaps: Any) -> Any:
-    """One row a session, of whatever shape, with the columns SESSION_COLUMNS."""
+def sessions(
+    orders: Any, records: Any, joined: Any, lone_records: Any, members: Any, overlaps: Any, engine: Engine
+) -> Any:
+    """One row a session, of whatever shape, with the columns SESSION_COLUMNS.
+
+    Nearly all sessions are one order and one record: they stay where the join put them, and only the rest is staged.
+    """
     # Sessions of at most one order and one record, straight from the join.
-    simple = joined.anti_join(members, "order_no")
+    simple = joined if is_empty(engine, members) else joined.anti_join(members, "order_no")
     simple = simple.mutate(
         session_no=simple.order_no * 2,
         method=ibis.ifelse(simple.record_no.notnull(), "id", "none"),
@@ -138,11 +146,17 @@ def sessions(orders: Any, records: Any, joined: Any, lone_records: Any, members:
         connector_id=alone.record_connector_id,
         local_date=alone.record_date,
         **{n: ibis.null("int64") for n in ("order_no", *_ORDER_FIGURES)},
-        **{n: ibis.null("string") for n in ("operator_id", "tariff_id")},
+        **{n: ibis.null("string") for n in ("order_id", "operator_id", "tariff_id")},
     )
     grouped = _grouped(orders, records, members, overlaps)
-    parts = [t.select(*SESSION_COLUMNS) for t in (simple, alone, grouped)]
-    return ibis.union(*parts)
+    rest = engine.stage("rest", alone.select(*SESSION_COLUMNS).union(grouped.select(*SESSION_COLUMNS)))
+    simple = simple.select(*SESSION_COLUMNS)
+    return simple if is_empty(engine, rest) else simple.union(rest)
+
+
+def is_empty(engine: Engine, table: Any) -> bool:
+    """Return whether a staged table has no row: a join with nothing is then left out of what follows."""
+    return bool(engine.rows(table.agg(n=table.count()))["n"][0].as_py() == 0)
 
 
 def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:
@@ -151,6 +165,7 @@ def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:
     o = _order_side(orders).join(of_order, "order_no")
     order_sums = o.group_by("session_no").agg(
         order_no=o.order_no.min(),
+        order_id=o.order_id.argmin(o.order_no),
         orders=o.count(),
         operator_id=o.operator_id.min(),
         order_connector_id=o.order_connector_id.min(),
@@ -167,6 +182,7 @@ def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:
     r = _record_side(records).join(of_record, "record_no")
     record_sums = r.group_by("session_no").agg(
         record_no=r.record_no.min(),
+        record_id=r.record_id.argmin(r.record_no),
         records=r.count(),
         record_connector_id=r.record_connector_id.min(),
         meter_id=r.meter_id.min(),

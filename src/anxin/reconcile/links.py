@@ -18,46 +18,64 @@ def links_between(records: Any, policy: Policy) -> Any:
     register_gap = next begin register - this end register; page_gap = pages missing between (0 where continuous,
     -1 where a page is used again, null where a side has no page or the context differs).
     """
-    chain = records.filter(records.meter_id.notnull() & records.begin_register_milli_wh.notnull()).select(
-        "record_no", "meter_id", "begin_utc_ms", "page_first", "page_last", "page_context", "end_utc_ms",
-        "begin_register_milli_wh", "end_register_milli_wh", "energy_quantum_milli_wh",
-        answer_rank=rank_of(records.answer, ANSWER_RANK),
-    )  # fmt: skip
+    chain = records.filter(records.meter_id.notnull() & records.begin_register_milli_wh.notnull())
     window = ibis.window(group_by="meter_id", order_by=["begin_utc_ms", "page_first", "record_no"])
-    chain = chain.mutate(
+    allowed = policy.int("registers.gap")
+    # The window carries as little as decides; the rest is looked up for the few links that are suspicious.
+    linked = chain.select(
+        "meter_id",
+        "begin_register_milli_wh",
+        "energy_quantum_milli_wh",
+        "page_first",
+        next_record_no="record_no",
         previous_no=chain.record_no.lag().over(window),
         previous_end=chain.end_register_milli_wh.lag().over(window),
         previous_page=chain.page_last.lag().over(window),
-        previous_context=chain.page_context.lag().over(window),
-        previous_end_utc_ms=ibis.coalesce(chain.end_utc_ms, chain.begin_utc_ms).lag().over(window),
-        previous_quantum=chain.energy_quantum_milli_wh.lag().over(window),
-        previous_answer=chain.answer_rank.lag().over(window),
     )
-    linked = chain.filter(chain.previous_no.notnull())
-    linked = linked.mutate(
-        register_gap=linked.begin_register_milli_wh - linked.previous_end,
+    register_gap = linked.begin_register_milli_wh - linked.previous_end
+    page_gap = linked.page_first - linked.previous_page - 1
+    odd = linked.previous_no.notnull() & (
+        (ibis.coalesce(register_gap, 0).abs() > linked.energy_quantum_milli_wh + allowed)
+        | (ibis.coalesce(page_gap, 0) != 0)
+    )
+    linked = linked.filter(odd)
+    after = records.select(
+        next_record_no="record_no",
+        to_utc_ms="begin_utc_ms",
+        next_context="page_context",
+        next_answer=rank_of(records.answer, ANSWER_RANK),
+    )
+    before = records.select(
+        previous_no="record_no",
+        from_utc_ms=ibis.coalesce(records.end_utc_ms, records.begin_utc_ms),
+        context="page_context",
+        quantum="energy_quantum_milli_wh",
+        answer=rank_of(records.answer, ANSWER_RANK),
+    )
+    both = linked.join(after, "next_record_no").join(before, "previous_no")
+    both = both.mutate(
+        register_gap=both.begin_register_milli_wh - both.previous_end,
         page_gap=ibis.ifelse(
-            ibis.coalesce(linked.page_context, "T") == ibis.coalesce(linked.previous_context, "T"),
-            linked.page_first - linked.previous_page - 1,
+            ibis.coalesce(both.context, "T") == ibis.coalesce(both.next_context, "T"),
+            both.page_first - both.previous_page - 1,
             ibis.null("int64"),
         ),
-        tolerance=linked.energy_quantum_milli_wh + linked.previous_quantum + policy.int("registers.gap"),
+        tolerance=both.energy_quantum_milli_wh + both.quantum + allowed,
     )
-    suspicious = (ibis.coalesce(linked.register_gap, 0).abs() > linked.tolerance) | (
-        ibis.coalesce(linked.page_gap, 0) != 0
-    )
-    return linked.filter(suspicious).select(
+    suspicious = (ibis.coalesce(both.register_gap, 0).abs() > both.tolerance) | (ibis.coalesce(both.page_gap, 0) != 0)
+    both = both.filter(suspicious)
+    return both.select(
         "meter_id",
         "register_gap",
         "page_gap",
         "tolerance",
-        record_no=linked.previous_no,
-        next_record_no=linked.record_no,
-        from_utc_ms=linked.previous_end_utc_ms,
-        to_utc_ms=linked.begin_utc_ms,
-        register_milli_wh=linked.previous_end,
-        next_register_milli_wh=linked.begin_register_milli_wh,
-        answer_rank=ibis.greatest(linked.answer_rank, linked.previous_answer),
+        "next_record_no",
+        "from_utc_ms",
+        "to_utc_ms",
+        record_no="previous_no",
+        register_milli_wh="previous_end",
+        next_register_milli_wh="begin_register_milli_wh",
+        answer_rank=ibis.greatest(both.answer, both.next_answer),
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from anxin.reconcile.grouping import groups, joined_by_id, sessions, tangled_edges
+from anxin.reconcile.grouping import groups, is_empty, joined_by_id, sessions, tangled_edges
 from anxin.reconcile.links import brackets_of, links_between
 from anxin.reconcile.overlap import overlaps
 
@@ -53,8 +53,10 @@ class Ground:
 def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     """Return the ground for the rule book. Stages its steps on `engine`."""
     # 1 Copies.
-    order_copies = engine.stage("order_copies", _copies(facts.orders, "order_id", "order_no", "content_digest"))
-    record_copies = engine.stage("record_copies", _copies(facts.records, "record_id", "record_no", "transaction_id"))
+    order_copies = engine.stage("order_copies", _copies(engine, facts.orders, "order_id", "order_no", "content_digest"))
+    record_copies = engine.stage(
+        "record_copies", _copies(engine, facts.records, "record_id", "record_no", "transaction_id")
+    )
     orders = _without(engine, facts.orders, order_copies, "order_no")
     records = _without(engine, facts.records, record_copies, "record_no")
     # 2 By id.
@@ -66,7 +68,7 @@ def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     # 4 Groups.
     edges = engine.stage("edges", tangled_edges(joined, overlapping))
     members = engine.stage("members", groups(edges, lone_records, engine))
-    found = engine.stage("sessions", sessions(orders, records, joined, lone_records, members, overlapping))
+    found = sessions(orders, records, joined, lone_records, members, overlapping, engine)
     # 5 Links.
     links = engine.stage("links", links_between(records, policy))
     # 6 Brackets.
@@ -74,9 +76,12 @@ def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     return Ground(facts, orders, records, order_copies, record_copies, found, members, links, brackets)
 
 
-def _copies(table: Any, key: str, number: str, differs_by: str) -> Any:
+def _copies(engine: Engine, table: Any, key: str, number: str, differs_by: str) -> Any:
     """Rows that share `key` with an earlier row: their number, the number that stands, and whether they differ."""
-    repeated = table.group_by(key).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
+    # Counting hashes is cheaper than counting long ids; what shares a hash is then compared by id.
+    hashed = table.group_by(mark=table[key].hash()).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
+    alike = engine.stage(f"alike_{number}", table.filter(table[key].hash().isin(hashed.mark)).select(key))
+    repeated = alike.group_by(key).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
     rows = table.semi_join(repeated, key).select(
         number, key, differs_by, sent=ibis.coalesce(table.received_utc_ms, ibis.literal(0))
     )
@@ -95,6 +100,4 @@ def _copies(table: Any, key: str, number: str, differs_by: str) -> Any:
 
 def _without(engine: Engine, table: Any, copies: Any, number: str) -> Any:
     """`table` less its copies; the anti join is left out where there is nothing to leave out."""
-    if engine.rows(copies.agg(n=copies.count()))["n"][0].as_py() == 0:
-        return table
-    return table.anti_join(copies, number)
+    return table if is_empty(engine, copies) else table.anti_join(copies, number)

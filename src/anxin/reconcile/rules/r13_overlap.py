@@ -23,16 +23,17 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     orders = ground.orders.filter(
         ground.orders.connector_id.notnull() & (ground.orders.end_utc_ms > ground.orders.start_utc_ms)
     ).select("order_no", "connector_id", "start_utc_ms", "end_utc_ms")
-    order = ["start_utc_ms", "end_utc_ms", "order_no"]
-    earlier = ibis.window(group_by="connector_id", order_by=order, rows=(None, -1))
-    neighbour = ibis.window(group_by="connector_id", order_by=order)
-    seen = orders.mutate(
-        busy_until=orders.end_utc_ms.max().over(earlier), previous_no=orders.order_no.lag().over(neighbour)
-    )
+    earlier = ibis.window(group_by="connector_id", order_by=["start_utc_ms", "end_utc_ms", "order_no"], rows=(None, -1))
+    seen = orders.mutate(busy_until=orders.end_utc_ms.max().over(earlier))
     clash = seen.filter(seen.start_utc_ms < seen.busy_until)
+    # The order it meets is the earlier one that ends last.
+    busy = orders.select("connector_id", busy_until="end_utc_ms", busy_no="order_no", busy_from="start_utc_ms")
+    met = clash.join(busy, ["connector_id", "busy_until"])
+    met = met.filter((met.busy_no != met.order_no) & (met.busy_from <= met.start_utc_ms))
+    met = met.group_by(["order_no", "connector_id", "start_utc_ms", "busy_until"]).agg(previous_no=met.busy_no.min())
     return [
         raised(
-            clash,
+            met,
             "R13",
             "overlap",
             quantity="time",
