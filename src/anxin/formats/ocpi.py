@@ -151,7 +151,7 @@ class _Reader:
         return [
             OrderPeriod(order_id, "", number, start, end, energy, None, None, None, None)
             for number, (start, end, energy) in enumerate(
-                zip(starts, [*starts[1:], end_utc_ms], energies, strict=True), 1
+                zip(starts, [*starts, end_utc_ms][1:], energies, strict=True), 1
             )
         ]
 

@@ -132,7 +132,8 @@ def _offset_spans(zone: tzinfo, begin: int, end: int | None) -> list[tuple[int, 
     while at < horizon:
         following = min(at + _DAY_MS, horizon)
         if _offset(zone, following - 1) != offset:
-            change = _first_change(zone, at, following, offset)
+            # The offset still held just before `at`; the change itself may fall on `at`.
+            change = _first_change(zone, at - 1, following, offset)
             if change > start:
                 spans.append((start, change, offset))
             start, at = change, change
