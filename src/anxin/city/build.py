@@ -22,7 +22,7 @@ from anxin.city.world import World, make_world
 from anxin.domain.register import Register
 
 #: Sessions handled at once by the columns writer; bounds its memory (about 0.5 kB a session).
-SPAN_SESSIONS = 1_000_000
+SPAN_SESSIONS = 500_000
 
 
 @dataclass(slots=True)
@@ -49,7 +49,8 @@ class City:
 def build(options: CityOptions) -> City:
     """Return the city of these options. Raises PolicyError where they cannot be met."""
     world = make_world(options)
-    plan, cheats, set_back = plant(world, make_plan(world))
+    plan = make_plan(world)
+    cheats, set_back = plant(world, plan)
     number_pages_and_registers(world, plan, set_back)
     days = int(plan.end.max()) // DAY_S + 2
     clock = clockwork(len(world.operators), days)

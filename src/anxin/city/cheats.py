@@ -13,6 +13,7 @@ from anxin.city.plan import Plan
 from anxin.city.tables import midnight_inside
 from anxin.city.tariffs import DAY_S, HABITS
 from anxin.city.world import World
+from anxin.domain.errors import PolicyError
 
 #: Nothing is planted in the last days, where a missing counterpart could still arrive (72 h) and is only pending.
 QUIET_DAYS = 4
@@ -55,9 +56,9 @@ def energy_tolerance_wh(operator: int) -> int:
     return HABITS[operator % len(HABITS)].energy_step_wh + RECORD_STEP_WH
 
 
-def plant(world: World, plan: Plan) -> tuple[Plan, list[Cheat], Ints]:
-    """Choose what is cheated. Returns the plan with the fake sessions put in, the cheats, and the Wh that are taken
-    off a meter's register before each row. Raises PolicyError where the city is too small."""
+def plant(world: World, plan: Plan) -> tuple[list[Cheat], Ints]:
+    """Choose what is cheated, and put the sessions that never were into the plan. Returns the cheats, and the Wh that
+    are taken off a meter's register before each row. Raises PolicyError where the city is too small."""
     planter = _Planter(world, plan)
     for kind in (Kind.EXPIRED_VERIFICATION, Kind.BROKEN_SEAL, Kind.REPLAY, *KINDS):
         if kind not in planter.done:
@@ -107,10 +108,10 @@ class _Planter:
                 if choose(kind, size, row):
                     break
 
-    def finish(self) -> tuple[Plan, list[Cheat], Ints]:
+    def finish(self) -> tuple[list[Cheat], Ints]:
         self._number_spares()
         if not self.fakes:
-            return self.plan, self.cheats, self.set_back
+            return self.cheats, self.set_back
         number, source, before, start = (np.array(v, dtype=np.int64) for v in zip(*self.fakes, strict=True))
         rows = self.plan.rows(source)
         rows.start = start
@@ -119,11 +120,10 @@ class _Planter:
         rows.serial = len(self.plan) + np.arange(len(source), dtype=np.int64)
         rows.order_received = rows.record_received = rows.end + 60
         rows.order_again = rows.record_again = np.full(len(source), -1, dtype=np.int64)
-        return self.plan.insert(before, rows), self.cheats, np.insert(self.set_back, before, 0)
+        self.plan.insert(before, rows)
+        return self.cheats, np.insert(self.set_back, before, 0)
 
     def _draws(self, kind: Kind) -> Iterator[int]:
-        from anxin.domain.errors import PolicyError
-
         for _ in range(MAX_DRAWS):
             yield int(self.rng.integers(1, max(2, len(self.plan) - 2)))
         count = self.world.options.cheats[kind]

@@ -17,10 +17,10 @@ OBIS = "01-00:B1.08.00*FF"
 
 @dataclass(frozen=True, slots=True)
 class MeterText:
-    """One record as a meter sends it. `side` is begin, end or whole."""
+    """One record as a meter sends it. `side` is begin, end or whole; `upload` counts a row's uploads from its page."""
 
     side: str
-    page: int
+    upload: int
     text: str
 
 
@@ -36,19 +36,19 @@ def clock_letter(world: World, meter: int) -> str:
 
 def meter_texts(world: World, names: Names, records: Records, row: int, secret: MeterSecret) -> list[MeterText]:
     """Return what the meter sends for one row: one record, or a begin and an end record."""
-    meter = int(records.meter[row])
-    letter = clock_letter(world, meter)
-    begin, end = int(records.begin[row]), int(records.end[row])
+    letter = clock_letter(world, int(records.meter[row]))
+    begin, page = int(records.begin[row]), int(records.page_first[row])
     low, high = int(records.register_begin_wh[row]), int(records.register_end_wh[row])
     direct = world.rated_power_w[int(records.connector[row])] >= AC_BELOW_W
     kind = f'"RI":"{OBIS}","RU":"kWh","RT":"{"DC" if direct else "AC"}","EF":"","ST":"G"'
     first = f'{{"TM":"{names.ocmf(begin, letter)}","TX":"B","RV":{kwh(low)},{kind}}}'
     if records.pair[row]:
-        last = f'{{"TM":"{names.ocmf(end, letter)}","TX":"E","RV":{kwh(high)},{kind}}}'
-        pages = int(records.page_first[row]), int(records.page_last[row])
+        tail = int(records.tail[row])
+        end, close = int(records.end[tail]), kwh(int(records.register_end_wh[tail]))
+        last = f'{{"TM":"{names.ocmf(end, letter)}","TX":"E","RV":{close},{kind}}}'
         return [
-            MeterText("begin", pages[0], _signed(world, records, row, secret, pages[0], first)),
-            MeterText("end", pages[1], _signed(world, records, row, secret, pages[1], last)),
+            MeterText("begin", page, _signed(world, records, row, secret, page, first)),
+            MeterText("end", page + 1, _signed(world, records, tail, secret, int(records.page_last[tail]), last)),
         ]
     readings = [first]
     span = range(int(records.first[row]), int(records.first[row + 1]))
@@ -56,7 +56,6 @@ def meter_texts(world: World, names: Names, records: Records, row: int, secret: 
         reason = "T" if piece < span.stop - 1 else ("P" if records.cut_off[row] else "E")
         moment, register = int(records.p_time[piece]), int(records.p_register_wh[piece])
         readings.append(f'{{"TM":"{names.ocmf(moment, letter)}","TX":"{reason}","RV":{kwh(register)}}}')
-    page = int(records.page_first[row])
     text = _signed(world, records, row, secret, page, ",".join(readings))
     forged = int(records.forged_wh[row])
     if forged:  # behind the meter's back

@@ -89,12 +89,15 @@ class Plan:
         """Return the rows at `index` as a plan of their own (fake_of still counts in the whole plan)."""
         return Plan(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def insert(self, before: Ints, rows: Plan) -> Plan:
-        """Return a plan with `rows` put in before the given rows. Row numbers inside fake_of are carried along."""
-        merged = Plan(**{f.name: np.insert(getattr(self, f.name), before, getattr(rows, f.name)) for f in fields(self)})
-        shift = np.searchsorted(np.sort(before), merged.fake_of, side="right")
-        merged.fake_of = np.where(merged.fake_of >= 0, merged.fake_of + shift, -1)
-        return merged
+    def insert(self, before: Ints, rows: Plan) -> None:
+        """Put `rows` in before the given rows. Row numbers inside fake_of are carried along.
+
+        One array after the other, because two whole plans of a large city would not fit the memory.
+        """
+        for f in fields(self):
+            setattr(self, f.name, np.insert(getattr(self, f.name), before, getattr(rows, f.name)))
+        shift = np.searchsorted(np.sort(before), self.fake_of, side="right")
+        self.fake_of = np.where(self.fake_of >= 0, self.fake_of + shift, -1)
 
 
 def energy_at_wh(plan: Plan, row: Ints, elapsed_s: Ints) -> Ints:

@@ -91,6 +91,7 @@ class Records:
     pair                  sent as a begin record of page_first and an end record of page_last
     cut_off               ended by a power failure
     forged_wh             what was added to the last reading after the meter had signed
+    tail                  in a pair, the row whose end record is sent: itself, or a later session's in a splice
     payload               the row whose signed bytes are sent: itself, or an earlier record in a replay
     """
 
@@ -109,6 +110,7 @@ class Records:
     pair: Bools
     cut_off: Bools
     forged_wh: Ints
+    tail: Ints
     payload: Ints
     driver: Ints
     id_time: Ints
@@ -272,7 +274,7 @@ def make_records(world: World, plan: Plan, clock: Clockwork) -> Records:
         part=second.astype(np.int64),
         operator=operator,
         connector=connector,
-        meter=connector,
+        meter=connector.copy(),
         begin=start + world.clock_error_s(connector, start),
         end=end + world.clock_error_s(connector, end),
         register_begin_wh=plan.register_wh[session] + energy_at_wh(plan, session, start - plan.start[session]),
@@ -283,6 +285,7 @@ def make_records(world: World, plan: Plan, clock: Clockwork) -> Records:
         pair=np.zeros(len(session), dtype=np.bool_),
         cut_off=cut_off,
         forged_wh=np.zeros(len(session), dtype=np.int64),
+        tail=np.arange(len(session), dtype=np.int64),
         payload=np.arange(len(session), dtype=np.int64),
         driver=plan.driver[session],
         id_time=plan.start[session],

@@ -114,15 +114,19 @@ def _replay(case: Case) -> tuple[Truth, bool]:
 
 
 def _splice(case: Case) -> tuple[Truth, bool]:
-    """The begin record of this session and the end record of the next one are sent as one transaction."""
+    """The begin record of this session and the end record of the next one are sent as one transaction.
+
+    The next session's own pair is sent as it is, before: its end record is there twice, under two transactions.
+    """
     records, (first, second) = case.span.records, case.record_rows
     records.pair[[first, second]] = True
+    records.tail[first] = second
     records.page_last[second] = records.page_first[second] + 1
     records.page_last[first] = records.page_last[second]
     records.end[first] = records.end[second]
     records.register_end_wh[first] = records.register_end_wh[second]
-    records.received[first] = max(int(records.received[first]), int(records.received[second]))
-    records.again[first] = -1
+    records.received[first] = max(int(records.received[first]), int(records.received[second])) + 60
+    records.again[[first, second]] = -1
     total = int(records.register_end_wh[first] - records.register_begin_wh[first])
     return _energy_size(case, case.bill(total))
 

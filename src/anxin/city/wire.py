@@ -99,8 +99,8 @@ class WireWriter:
         sent_utc_ms = (world.start_utc_s + int(records.received[row])) * 1_000
         lines = []
         for text in meter_texts(world, self.names, records, payload, secret):
-            page = text.page if payload == row else int(records.page_first[row])
-            lines.append(self.seal(Upload(secret, text, transaction, page + int(records.resent[row]), sent_utc_ms)))
+            upload = text.upload if payload == row else int(records.page_first[row])
+            lines.append(self.seal(Upload(secret, text, transaction, upload + int(records.resent[row]), sent_utc_ms)))
         return lines
 
 

@@ -89,9 +89,10 @@ def _utc_ms(span: Span, second: Ints) -> Ints:
 
 
 def _dates(span: Span, second: Ints) -> Any:
+    """Local dates. A slow clock shows the city's first minutes as the day before, hence one day more in front."""
     names = Names(span.world)
-    day = second // DAY_S
-    return lookup([names.date(d * DAY_S) for d in range(int(day.max(initial=0)) + 1)], day)
+    day = second // DAY_S + 1
+    return lookup([names.date((d - 1) * DAY_S) for d in range(int(day.max(initial=0)) + 1)], day)
 
 
 def _id_matrix(span: Span, operator: Ints, second: Ints, serial: Ints, extra: int = 0) -> npt.NDArray[np.uint8]:
@@ -138,8 +139,9 @@ def _orders(span: Span, rows: Ints, digests: Any) -> Columns:
     operator = orders.operator[rows]
     habit = operator % len(HABITS)
     energy_step = np.array([h.energy_step_wh for h in HABITS], dtype=np.int64)[habit]
-    time_step = np.array([h.time_step_s for h in HABITS], dtype=np.int64)[habit]
-    start = orders.start[rows]
+    start, stop = orders.start[rows], orders.end[rows]
+    # A reader of the wire cannot tell minutes from seconds that happen to be nought on both ends.
+    coarse = (start % 60 == 0) & (stop % 60 == 0)
     ids = _order_ids(span, rows)
     begin, end, loss = orders.meter_begin_wh[rows], orders.meter_end_wh[rows], orders.loss_ppm[rows]
     return {
@@ -149,8 +151,8 @@ def _orders(span: Span, rows: Ints, digests: Any) -> Columns:
         "operator_id": lookup(world.operators, operator),
         "connector_id": lookup(world.connector_code, orders.connector[rows]),
         "start_utc_ms": _utc_ms(span, start),
-        "end_utc_ms": _utc_ms(span, orders.end[rows]),
-        "time_quantum_ms": time_step * 1_000,
+        "end_utc_ms": _utc_ms(span, stop),
+        "time_quantum_ms": np.where(coarse, 60_000, 1_000),
         "energy_milli_wh": orders.energy_wh[rows] * MILLI_WH_PER_WH,
         "energy_quantum_milli_wh": energy_step * MILLI_WH_PER_WH,
         "amount_e4": (orders.energy_cents + orders.service_cents)[rows] * E4_PER_CENT,
@@ -228,25 +230,21 @@ def _drivers(span: Span, driver: Ints) -> Any:
 
 
 def _record_periods(span: Span, rows: Ints) -> Columns:
-    """Energy between neighbouring readings. A begin and end pair has no readings between: one period."""
+    """Energy between neighbouring readings, of records in which the tariff changes (RecordPeriod)."""
     records = span.records
+    changes = (np.diff(records.first) > 1) & ~records.pair
     signed = records.payload[rows]
-    place, piece, number = expand(records.first, signed)
-    pair = records.pair[signed][place]
-    kept = ~pair | (number == 1)
-    place, piece, number, pair = place[kept], piece[kept], number[kept], pair[kept]
-    source = signed[place]
+    place, piece, number = expand(records.first, signed[changes[signed]])
+    source = signed[changes[signed]][place]
     opening = number == 1
     begin = np.where(opening, records.begin[source], records.p_time[piece - 1])
     low = np.where(opening, records.register_begin_wh[source], records.p_register_wh[piece - 1])
-    end = np.where(pair, records.end[source], records.p_time[piece])
-    high = np.where(pair, records.register_end_wh[source], records.p_register_wh[piece])
     return {
         "record_id": _record_ids(span, source),
         "period_no": number,
         "start_utc_ms": _utc_ms(span, begin),
-        "end_utc_ms": _utc_ms(span, end),
-        "energy_milli_wh": (high - low) * MILLI_WH_PER_WH,
+        "end_utc_ms": _utc_ms(span, records.p_time[piece]),
+        "energy_milli_wh": (records.p_register_wh[piece] - low) * MILLI_WH_PER_WH,
     }
 
 
