@@ -268,3 +268,12 @@ def test_cheats_are_parsed_by_kind() -> None:
     for wrong in ("bribery=1", "replay", "replay=-1", "replay=x"):
         with pytest.raises(PolicyError, match="KIND=COUNT"):
             parse_cheats([wrong], None)
+
+
+def test_every_kind_and_every_rate_stands_in_the_document() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "city.md").read_text("utf-8")
+    for kind in KINDS:
+        assert f"| `{kind}` |" in text
+    for number in (20_000, 5_000, 2_000, 200, 300_000):
+        assert f"| {number:,} |" in text
+    assert MessRates() == MessRates(20_000, 72, 5_000, 2_000, 200, 300_000)
