@@ -139,6 +139,22 @@ def test_a_staircase_shows_the_case_among_its_neighbours(readings: int) -> None:
     assert float(drawn.claim_y) < float(end.y), "an order above the meter lies above it in the drawing"
 
 
+def test_the_register_that_the_order_states_goes_before_its_energy() -> None:
+    case = register_case(8)
+    stated = replace(case, registers=(*case.registers, RegisterPoint(9_000, 200_000, "order_end")))
+    drawn, computed = staircase(stated), staircase(case)
+    assert drawn is not None
+    assert computed is not None
+    assert drawn.high_milli_wh == 200_000 > computed.high_milli_wh
+    assert len(drawn.steps) == len(computed.steps), "a claim is no reading"
+
+
+def test_where_order_and_meter_agree_no_claim_is_drawn() -> None:
+    drawn = staircase(replace(register_case(8), order_energy_milli_wh=5_000))
+    assert drawn is not None
+    assert drawn.claim_y is None
+
+
 def test_a_lone_reading_is_no_staircase() -> None:
     assert staircase(CaseRow("s", "disagree", "note", registers=(RegisterPoint(0, 0, "case_begin"),))) is None
 

@@ -69,10 +69,7 @@ def staircase(case: CaseRow) -> Staircase | None:
         return None
     begin = next((i for i, p in enumerate(points) if p.kind == "case_begin"), None)
     end = next((i for i, p in enumerate(points) if p.kind == "case_end"), None)
-    claim = None
-    # Where order and meter agree there is nothing to show: the dashed line would lie on the register itself.
-    if begin is not None and case.order_energy_milli_wh is not None and case.difference_milli_wh != 0:
-        claim = points[begin].register_milli_wh + case.order_energy_milli_wh
+    claim = _claim(case, points[begin] if begin is not None else None)
     values = [p.register_milli_wh for p in points] + ([claim] if claim is not None else [])
     low, high = min(values), max(values)
     width, height = STAIR_WIDTH - _STAIR_LEFT - _STAIR_RIGHT, STAIR_HEIGHT - _STAIR_TOP - _STAIR_BOTTOM
@@ -130,6 +127,19 @@ def map_drawing(view: MapView | None) -> MapDrawing | None:
     drawn = ranked[-MAX_STATIONS:]
     marks = tuple((*place(s.longitude, s.latitude), s) for s in drawn)
     return MapDrawing(tuple(districts), marks, len(ranked) - len(drawn))
+
+
+def _claim(case: CaseRow, begin: RegisterPoint | None) -> int | None:
+    """Return the register that the order says was reached, mWh: as it states it, else its energy on top of `begin`.
+
+    None where order and meter agree: the dashed line would lie on the register itself.
+    """
+    if case.difference_milli_wh == 0:
+        return None
+    stated = next((p.register_milli_wh for p in case.registers if p.kind == "order_end"), None)
+    if stated is not None or begin is None or case.order_energy_milli_wh is None:
+        return stated
+    return begin.register_milli_wh + case.order_energy_milli_wh
 
 
 def _nearest(points: Sequence[RegisterPoint]) -> Sequence[RegisterPoint]:
