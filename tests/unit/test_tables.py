@@ -95,6 +95,13 @@ def test_a_unit_in_the_cell_goes_before_the_mappings_and_is_reported() -> None:
     assert [(s.row, d.kind) for s, d in batch.deviations] == [(2, "table.unit_in_cell")]
 
 
+def test_columns_without_a_name_are_no_fault() -> None:
+    head = "id;place;;;from;to;kWh;;\n"
+    batch = read("1;A;x;y;21.12.2018 10:20;NA;1;;\n2;A\n", head=head)
+    assert [order.energy_milli_wh for order in batch.orders] == [1_000_000, None]
+    assert decode_table(b"order_id,,,\n1\n2,,,,\n", "x.csv").rejects[0].rule == "table.cells"
+
+
 def test_an_open_quote_is_said_and_not_read_as_one_huge_cell() -> None:
     batch = read('1;A;21.12.2018 10:20;NA;1\n2;"A;21.12.2018 10:20;NA;1\n3;A;21.12.2018 10:20;NA;1\n')
     assert [order.order_id for order in batch.orders] == ["1"]

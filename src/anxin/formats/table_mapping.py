@@ -84,6 +84,7 @@ class FieldRule:
     template text with {column name}, {file} (the file's name without directory and endings) and {row}
     regex    its first group (or whole match) is kept; no match refuses the row
     values   from the text as read to the text meant; a text that is not listed refuses the row, unless `fallback`
+    needed   the columns that the rule reads
     unit     of the number; form: `iso`, `utc_s`, `utc_ms` or a strptime format
     """
 
@@ -100,11 +101,12 @@ class FieldRule:
     unit: str | None = None
     form: str = "iso"
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """The columns that the rule reads."""
-        named = tuple(re.findall(r"\{([^{}]+)\}", self.template)) if self.template else ()
-        return self.columns + tuple(name for name in named if name not in ("file", "row"))
+    needed: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = re.findall(r"\{([^{}]+)\}", self.template or "")
+        columns = dict.fromkeys(name for name in named if name not in ("file", "row"))
+        object.__setattr__(self, "needed", (*self.columns, *columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def decode_table(data: bytes, source_file: str, mapping: Mapping | None = None) 
     missing = sorted(mapping.needed - set(table.columns))
     if missing:
         raise FormatError("table.columns", f"the table lacks the column(s) {', '.join(missing)}"[:500], missing[0])
-    reader = _Reader(source_file, mapping, {name: index for index, name in enumerate(table.columns)})
+    reader = _Reader(source_file, mapping, table.columns)
     for number, cells in table.rows:
         reader.row(number, cells)
     return reader.batch()
@@ -96,11 +96,17 @@ class _Row:
 
 
 class _Reader:
-    def __init__(self, source_file: str, mapping: Mapping, index: dict[str, int]) -> None:
+    def __init__(self, source_file: str, mapping: Mapping, columns: list[str]) -> None:
         self.file = source_file
         self.stem = _stem(source_file)
         self.mapping = mapping
-        self.index = index
+        self.width = len(columns)
+        index = {name: number for number, name in enumerate(columns)}
+        self.fields = [(rule, [index[name] for name in rule.needed]) for rule in mapping.fields.values()]
+        self.connector = [(rule, [index[name] for name in rule.needed]) for rule in mapping.connector.values()]
+        self.connector_cells = sorted({number for _, needed in self.connector for number in needed})
+        self.connector_seen: set[tuple[object, ...]] = set()
+        self.filters = [(index[rule.column], rule.allowed) for rule in mapping.filters]
         self.clock = LocalClock(zone_of(mapping.zone)) if mapping.zone else None
         self.rows: list[_Row] = []
         self.rejects: list[Reject] = []
@@ -116,30 +122,28 @@ class _Reader:
         try:
             if isinstance(cells, FormatError):
                 raise cells
-            if len(cells) < len(self.index):
-                cells = cells + [None] * (len(self.index) - len(cells))
-            elif len(cells) > len(self.index):
-                raise FormatError("table.cells", f"{len(cells)} cells in a table of {len(self.index)} columns")
-            for rule in self.mapping.filters:
-                if as_text(cells[self.index[rule.column]]) not in rule.allowed:
-                    return
+            if len(cells) < self.width:
+                cells = cells + [None] * (self.width - len(cells))
+            elif len(cells) > self.width:
+                raise FormatError("table.cells", f"{len(cells)} cells in a table of {self.width} columns")
+            if any(as_text(cells[at]) not in allowed for at, allowed in self.filters):
+                return
             row = _Row(number)
-            for field_rule in self.mapping.fields.values():
-                self._field(row, field_rule, cells)
+            for rule, needed in self.fields:
+                self._field(row, rule, self._values(rule, needed, cells, number))
             if self.key_name not in row.texts:
                 raise FormatError("table.missing", f"a row without {self.key_name}", self.key_name)
-            if self.mapping.connector:
+            if self.connector:
                 self._connector(row, cells)
             self.rows.append(row)
         except FormatError as error:
             self.rejects.append(Reject(Source(self.file, number), error.rule, str(error), error.field))
 
-    def _field(self, row: _Row, rule: FieldRule, cells: list[Cell]) -> None:
-        values = self._values(rule, cells, row.number)
+    def _field(self, row: _Row, rule: FieldRule, values: list[Cell] | None) -> None:
         if values is None:
             return
         if rule.kind == "text":
-            text = shaped(rule, " ".join(as_text(value) for value in values))
+            text = shaped(rule, _joined(values))
             if text is not None:
                 row.texts[rule.name] = text
         elif rule.kind == "time":
@@ -156,20 +160,19 @@ class _Reader:
             read = money_of if rule.kind == "money" else ratio_of
             row.integers[rule.name] = read(values[0], rule, self.mapping)
 
-    def _values(self, rule: FieldRule, cells: list[Cell], number: int) -> list[Cell] | None:
+    def _values(self, rule: FieldRule, needed: list[int], cells: list[Cell], number: int) -> list[Cell] | None:
         """Return the cells a rule reads, None where one of them is a null."""
         if rule.constant is not None:
             return [rule.constant]
-        nulls = self.mapping.nulls
-        if rule.template is None:
-            values = [cells[self.index[column]] for column in rule.columns]
-            return None if any(as_text(value) in nulls for value in values) else values
-        text = rule.template
-        for column in rule.needed:
-            value = as_text(cells[self.index[column]])
-            if value in nulls:
+        values = [cells[at] for at in needed]
+        for value in values:
+            if as_text(value) in self.mapping.nulls:
                 return None
-            text = text.replace("{" + column + "}", value)
+        if rule.template is None:
+            return values
+        text = rule.template
+        for column, value in zip(rule.needed, values, strict=True):
+            text = text.replace("{" + column + "}", as_text(value))
         return [text.replace("{file}", self.stem).replace("{row}", str(number))]
 
     def _time(self, row: _Row, rule: FieldRule, values: list[Cell]) -> None:
@@ -200,15 +203,17 @@ class _Reader:
 
     def _connector(self, row: _Row, cells: list[Cell]) -> None:
         connector_id = row.texts.get("connector_id")
-        if connector_id is None:
+        seen = (connector_id, *(as_text(cells[at]) for at in self.connector_cells))
+        if connector_id is None or seen in self.connector_seen:
             return
         texts = {}
-        for rule in self.mapping.connector.values():
-            values = self._values(rule, cells, row.number)
-            text = None if values is None else shaped(rule, " ".join(as_text(value) for value in values))
+        for rule, needed in self.connector:
+            values = self._values(rule, needed, cells, row.number)
+            text = None if values is None else shaped(rule, _joined(values))
             if text is None:
                 return
             texts[rule.name] = text
+        self.connector_seen.add(seen)
         connector = Connector(
             connector_id,
             texts["charger_id"],
@@ -291,6 +296,10 @@ class _Reader:
 
     def _integers(self, row: _Row) -> dict[str, int]:
         return {name + SUFFIX[self.mapping.fields[name].kind]: value for name, value in row.integers.items()}
+
+
+def _joined(values: list[Cell]) -> str:
+    return as_text(values[0]) if len(values) == 1 else " ".join(as_text(value) for value in values)
 
 
 def _stem(source_file: str) -> str:
