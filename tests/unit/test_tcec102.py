@@ -179,6 +179,12 @@ def test_json_lines_keep_their_line_numbers_and_one_bad_line_is_one_reject() -> 
     ]
 
 
+def test_a_last_line_broken_off_in_a_chunk_of_its_own_is_one_reject() -> None:
+    batch = tcec102.decode(b'{"StartChargeSeq": "1', "orders.jsonl", first_row=9000)
+    assert [(r.source.row, r.rule) for r in batch.rejects] == [(9000, "json.syntax")]
+    assert len(tcec102.decode(json.dumps([an_order()]).encode(), "orders.jsonl", first_row=2).orders) == 1
+
+
 def test_an_operators_total_is_read() -> None:
     check = {
         "CheckOrderSeq": "MA01H3BQ1000000000000000099",

@@ -43,7 +43,8 @@ def decode(data: bytes, source_file: str, *, first_row: int = 1) -> Batch:
     if not data.strip():
         raise FormatError("ocpi.empty", f"{source_file}: the file is empty")
     reader = _Reader(source_file)
-    if looks_like_lines(data):
+    # A chunk that does not begin the file was cut from lines, even if only one (perhaps broken off) is in it.
+    if first_row > 1 or looks_like_lines(data):
         for row, line in enumerate(data.split(b"\n"), first_row):
             if line and not line.isspace():
                 reader.line(line, row)

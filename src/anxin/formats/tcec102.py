@@ -40,7 +40,8 @@ def decode(
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise FormatError("tcec102.empty", f"{source_file}: the file is empty")
-    if looks_like_lines(data):
+    # A chunk that does not begin the file was cut from lines, even if only one (perhaps broken off) is in it.
+    if first_row > 1 or looks_like_lines(data):
         for offset, line in enumerate(data.split(b"\n")):
             if line and not line.isspace():
                 decoder.line(line, first_row + offset)
@@ -72,7 +73,8 @@ class _Decoder:
         except FormatError as error:
             self._reject(error, row)
             return
-        self.item(value, row)
+        for item in value if isinstance(value, list) else [value]:
+            self.item(item, row)
 
     def document(self, value: object, first_row: int) -> None:
         """Read one JSON document: a list of items, or one item."""
