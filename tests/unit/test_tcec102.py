@@ -132,6 +132,11 @@ def test_a_deviation_of_many_rows_is_said_once_with_its_count() -> None:
     assert (source.row, deviation.detail) == (1, "TotalPower is a text (in 3 rows, first here)")
 
 
+def test_each_row_with_another_form_of_time_counts() -> None:
+    batch = decode([an_order(StartTime="2026/03/10 18:03:49")] * 3)
+    assert [d.detail[-24:] for _, d in batch.deviations] == ["(in 3 rows, first here)"[-24:]]
+
+
 def test_the_optional_meter_fields_are_read() -> None:
     order = decode(
         an_order(

@@ -46,6 +46,8 @@ SEQ_CHARS = 27
 _PPM = 1_000_000
 #: A loss ratio beyond tenfold is no ratio: it was written in per cent or is a defect.
 _MAX_LOSS_RATIO = 10
+#: Times kept for the next period or order of the same text.
+KEPT_TIMES = 1_000
 #: Fourteen digits without separators, as the standard itself writes TimeStamp.
 _COMPACT_TIME = "%Y%m%d%H%M%S"
 
@@ -69,6 +71,7 @@ class OrderReader:
     clock: LocalClock
     log: DeviationLog = field(default_factory=DeviationLog)
     operator_id: str | None = None
+    _plain_times: dict[str, _Time] = field(default_factory=dict)
 
     def order(self, raw: dict[str, object], row: int) -> tuple[Order, list[OrderPeriod]]:
         """Return one ChargeOrderInfo as an order with its periods. Raises FormatError naming the field."""
@@ -245,14 +248,16 @@ class OrderReader:
 
     def _time(self, named: dict[str, object], name: str, source: Source, *, optional: bool = False) -> _Time | None:
         value = named.get(name)
+        # A period begins where the order or the period before it does: the same text comes two or three times.
+        if isinstance(value, str) and (known := self._plain_times.get(value)) is not None:
+            return known
         if value is None or value == "":
             if not optional:
                 self._note("tcec102.missing", f"{name} is missing", name, source)
             return None
         # yyyy-MM-dd HH:mm:ss, told from the other 19-character ISO forms by its separators.
-        if isinstance(value, str) and len(value) == 19 and value[4] == value[7] == "-" and value[13] == ":":
-            if value[10] != " ":
-                self._note("tcec102.time_form", f"{value!r} is not yyyy-MM-dd HH:mm:ss", name, source)
+        standard = isinstance(value, str) and len(value) == 19 and value[4] + value[7] + value[10] + value[13] == "-- :"
+        if isinstance(value, str) and standard:
             moment = _iso(value, name)
         else:
             moment = _other_time(value, name)
@@ -261,10 +266,15 @@ class OrderReader:
             local = moment.astimezone(self.clock.zone)
             return _Time(utc_ms(moment), local.date().isoformat(), moment.second == 0)
         at, doubt = self.clock.to_utc_ms(moment)
+        found = _Time(at, moment.date().isoformat(), moment.second == 0)
         if doubt is not None:
             detail = f"{moment.isoformat(' ')} is in the {doubt.value} of a clock change"
             self._note(f"time.local_{doubt.value}", detail, name, source)
-        return _Time(at, moment.date().isoformat(), moment.second == 0)
+        elif isinstance(value, str) and standard:
+            if len(self._plain_times) >= KEPT_TIMES:
+                self._plain_times.clear()
+            self._plain_times[value] = found
+        return found
 
     def _note(self, kind: str, detail: str, name: str | None, source: Source, clause: str = CLAUSE_ORDER) -> None:
         self.log.add(source, Deviation(kind, clause, detail, name))
