@@ -194,7 +194,7 @@ def test_operators_totals_add_up(files: CityFiles) -> None:
         inside = [
             o
             for o in orders
-            if o.operator_id == total.operator_id and total.start_utc_ms <= (o.end_utc_ms or 0) < total.end_utc_ms
+            if o.operator_id == total.operator_id and total.start_utc_ms <= (o.start_utc_ms or 0) <= total.end_utc_ms
         ]
         sums = len(inside), sum(o.energy_milli_wh or 0 for o in inside), sum(o.amount_e4 or 0 for o in inside)
         assert sums == (total.order_count, total.energy_milli_wh, total.amount_e4)

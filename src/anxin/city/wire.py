@@ -116,7 +116,7 @@ def in_order_of_arrival(received: Ints, again: Ints, chosen: Bools) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class DayTotal:
-    """What an operator says he uploaded of one local day, by the orders' end; each order once."""
+    """What an operator says he uploaded of one local day, by the orders' start; each order once."""
 
     operator: int
     day: int
@@ -128,7 +128,7 @@ class DayTotal:
 def day_totals(orders: Orders) -> list[DayTotal]:
     """Return the totals for every operator and day that has orders."""
     kept = np.flatnonzero(orders.keep)
-    key = orders.operator[kept] * 100_000 + orders.end[kept] // DAY_S
+    key = orders.operator[kept] * 100_000 + orders.start[kept] // DAY_S
     order = np.argsort(key, kind="stable")
     kept, key = kept[order], key[order]
     firsts = np.flatnonzero(np.diff(key, prepend=-1))
@@ -142,7 +142,7 @@ def day_totals(orders: Orders) -> list[DayTotal]:
 
 
 def check_text(names: Names, orders: Orders, total: DayTotal) -> str:
-    """Return one check_charge_orders request (T/CEC 102.3) as JSON. Its span ends before the next midnight."""
+    """Return one check_charge_orders request (T/CEC 102.3) as JSON. Its span ends with the day's last second."""
     operator = names.operators[total.operator]
     decimals = 3 if HABITS[total.operator % len(HABITS)].energy_step_wh == 1 else 2
     first = total.day * DAY_S
@@ -154,7 +154,7 @@ def check_text(names: Names, orders: Orders, total: DayTotal) -> str:
         items.append(f'{{"StartChargeSeq":"{order_id}","TotalPower":{energy},"TotalMoney":{yuan(money)}}}')
     return (
         f'{{"OperatorID":"{operator}","CheckOrderSeq":"{operator}{names.date(first).replace("-", "")}{0:010d}",'
-        f'"StartTime":"{names.wall(first)}","EndTime":"{names.wall(first + DAY_S)}",'
+        f'"StartTime":"{names.wall(first)}","EndTime":"{names.wall(first + DAY_S - 1)}",'
         f'"OrderCount":{len(items)},"TotalOrderPower":{kwh(total.energy_wh, decimals)},'
         f'"TotalOrderMoney":{yuan(total.cents)},"ChargeOrders":[{",".join(items)}]}}'
     )

@@ -259,7 +259,7 @@ def _totals(city: City, totals: dict[tuple[int, int], list[int]]) -> Columns:
         "operator_id": lookup(world.operators, np.array([o for o, _ in keys], dtype=np.int64)),
         "check_id": lookup(checks, np.arange(len(keys), dtype=np.int64)),
         "start_utc_ms": start,
-        "end_utc_ms": start + DAY_S * 1_000,
+        "end_utc_ms": start + (DAY_S - 1) * 1_000,
         "order_count": sums[:, 0],
         "energy_milli_wh": sums[:, 1] * MILLI_WH_PER_WH,
         "amount_e4": sums[:, 2] * E4_PER_CENT,
