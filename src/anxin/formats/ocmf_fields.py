@@ -53,9 +53,9 @@ class Head:
     user_level: str | None
     user_flags: tuple[str, ...]
 
-    def text(self, *names: str) -> str | None:
-        """Return the first of the named fields that is there, or None."""
-        return next((self.texts[name] for name in names if name in self.texts), None)
+    def text(self, name: str, older_name: str | None = None) -> str | None:
+        """Return the field, or the one that had its meaning before 1.0, or None."""
+        return self.texts.get(name) or (self.texts.get(older_name) if older_name is not None else None)
 
 
 def pseudonym(identification: str | None) -> str | None:

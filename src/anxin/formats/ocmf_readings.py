@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 
 from anxin.domain.errors import FormatError
 from anxin.domain.meter_record import Clock, Reading
@@ -226,16 +227,20 @@ def _moment(match: re.Match[str]) -> int | None:
     zone_text = match[9]
     if zone_text is None:
         return None
-    digits = zone_text.replace(":", "")
-    minutes = 0 if digits == "Z" else int(digits[1:3]) * 60 + int(digits[3:5])
-    sign = -1 if digits.startswith("-") else 1
     microseconds = int((match[8] or "0").ljust(6, "0")[:6])
+    year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
     try:
-        zone = timezone(timedelta(minutes=sign * minutes))
-        parts = [int(match[i]) for i in range(1, 7)]
-        return utc_ms(datetime(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], microseconds, zone))
+        return utc_ms(datetime(year, month, day, hour, minute, second, microseconds, _zone(zone_text)))
     except (ValueError, OverflowError, FormatError):
         return None
+
+
+@lru_cache(maxsize=256)
+def _zone(text: str) -> timezone:
+    """Return the offset `Z`, `+0200` or `+02:00`. Raises ValueError beyond a day."""
+    digits = text.replace(":", "")
+    minutes = 0 if digits == "Z" else int(digits[1:3]) * 60 + int(digits[3:5])
+    return timezone(timedelta(minutes=-minutes if digits.startswith("-") else minutes))
 
 
 def _clock(letter: str | None) -> Clock:

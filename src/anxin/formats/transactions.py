@@ -23,20 +23,36 @@ _PLACE_TYPES = ("EVSEID", "CBIDC")
 _WEAKEST_FIRST = (Answer.FORGED, Answer.MALFORMED, Answer.CANNOT_JUDGE, Answer.AUTHENTIC)
 
 
-@dataclass(slots=True)
-class _Open:
-    """A transaction in the making: it has a begin and waits for its end."""
-
-    records: list[JudgedRecord]
-    identity: tuple[str | None, str | None, str | None]
+_Identity = tuple[str | None, str | None, str | None]
 
 
 @dataclass(slots=True)
 class _Group:
-    """The records of one transaction id (or of none) in the order received: begins that wait, ends that came first."""
+    """The records of one transaction id (or of none) in the order received: begins that wait, by what they come from,
+    and ends that came before their begin."""
 
-    open: list[_Open] = field(default_factory=list)
+    waiting: dict[_Identity, list[list[JudgedRecord]]] = field(default_factory=dict)
     ends: list[list[JudgedRecord]] = field(default_factory=list)
+
+    def wait(self, identity: _Identity, members: list[JudgedRecord]) -> None:
+        """Let a transaction wait for its end."""
+        self.waiting.setdefault(identity, []).append(members)
+
+    def match(self, identity: _Identity, *, close: bool) -> list[JudgedRecord] | None:
+        """Return the waiting transaction that a record of `identity` belongs to, and forget it if that closes it."""
+        source = identity if identity in self.waiting else None
+        if source is None and len(self.waiting) == 1:
+            source = next(iter(self.waiting))
+            if len(self.waiting[source]) != 1:
+                return None
+        if source is None:
+            return None
+        members = self.waiting[source][-1]
+        if close:
+            self.waiting[source].pop()
+            if not self.waiting[source]:
+                del self.waiting[source]
+        return members
 
 
 def join(judged: Iterable[JudgedRecord]) -> list[Transaction]:
@@ -125,35 +141,23 @@ def record_id_of(digests: Sequence[str]) -> str:
 
 def _place(group: _Group, record: JudgedRecord) -> list[JudgedRecord]:
     """Put a record where it belongs and return the members of that transaction."""
-    side = _side(record)
-    identity = _identity(record.signed.record)
+    side, stated = _side(record), record.signed.transaction_id is not None
+    identity, alone = _identity(record.signed.record), [record]
     if side is Side.BEGIN:
         # A container may hold the end before its begin; only a stated id allows to read it so.
-        if group.ends and record.signed.transaction_id is not None:
+        if group.ends:
             members = group.ends.pop(0)
             members.insert(0, record)
             return members
-        opened = _Open([record], identity)
-        group.open.append(opened)
-        return opened.records
-    if side is not Side.WHOLE:
-        waiting = _waiting(group, identity)
-        if waiting is not None:
-            waiting.records.append(record)
-            if side is Side.END:
-                group.open.remove(waiting)
-            return waiting.records
-    alone = [record]
-    if side is Side.END:
-        group.ends.append(alone)
+        group.wait(identity, alone)
+    elif side is not Side.WHOLE:
+        known = group.match(identity, close=side is Side.END)
+        if known is not None:
+            known.append(record)
+            return known
+        if side is Side.END and stated:
+            group.ends.append(alone)
     return alone
-
-
-def _waiting(group: _Group, identity: tuple[str | None, str | None, str | None]) -> _Open | None:
-    same = [candidate for candidate in group.open if candidate.identity == identity]
-    if same:
-        return same[-1]
-    return group.open[0] if len(group.open) == 1 else None
 
 
 def _side(record: JudgedRecord) -> Side:
@@ -168,7 +172,7 @@ def _side(record: JudgedRecord) -> Side:
     return Side.UNSTATED if contexts - {None} else Side.WHOLE
 
 
-def _identity(record: MeterRecord | None) -> tuple[str | None, str | None, str | None]:
+def _identity(record: MeterRecord | None) -> _Identity:
     return (record.meter_serial, record.gateway_serial, record.place_id) if record else (None, None, None)
 
 
