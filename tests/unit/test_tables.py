@@ -263,6 +263,11 @@ def test_a_repair_that_the_file_does_not_need_is_said_too() -> None:
     assert "exchanges day and month" in wrong.notices[0].en
 
 
+def test_the_twelfth_is_a_day_that_can_be_exchanged() -> None:
+    december = [(2019, day, 12) if day <= 12 else (2019, 12, day) for day in range(1, 32)]
+    assert provably_exchanged(december) == 11  # the 12th of December reads the same either way
+
+
 def test_a_file_that_ends_in_the_first_days_of_a_month_proves_nothing() -> None:
     dates = [(2019, 1, day) for day in range(1, 32)] + [(2019, 2, 1)]
     assert provably_exchanged(dates) == 0

@@ -156,6 +156,9 @@ def test_when_it_was_uploaded_is_no_part_of_what_an_order_says() -> None:
     again = decode(an_order(UploadTime="2026-03-12 00:00:00", TotalPower="10.500")).orders[0]
     other = decode(an_order(TotalMoney=7.36)).orders[0]
     assert first.content_digest == again.content_digest != other.content_digest
+    split = an_order()
+    split["ChargeDetails"] = [{**split["ChargeDetails"][0], "ElecPrice": 0.51}]  # type: ignore[index]
+    assert decode(split).orders[0].content_digest != first.content_digest
 
 
 @pytest.mark.parametrize(
