@@ -149,6 +149,7 @@ def test_natures_become_sides() -> None:
         ({"id": ...}, "ocpi.missing", "id"),
         ({"start_date_time": "yesterday"}, "time.syntax", "start_date_time"),
         ({"start_date_time": 5}, "time.syntax", "start_date_time"),
+        ({"start_date_time": "0001-01-01T00:00:00+14:00"}, "time.range", None),
         ({"total_cost": {"incl_vat": "NaN"}}, "number.finite", "total_cost"),
         ({"total_cost": {}}, "ocpi.price", "total_cost"),
         ({"total_cost": {"before_taxes": 1, "taxes": 5}}, "ocpi.price", "total_cost"),

@@ -219,6 +219,8 @@ def test_a_wall_clock_time_without_doubt_comes_back(wall: datetime, name: str) -
 def test_times_that_carry_their_offset_need_no_zone() -> None:
     mapping = 'kind = "orders"\n[fields]\norder_id = { column = "id" }\nstart = { column = "t" }\n'
     batch = read("1,2019-05-01 01:18:45-07:00\n2,2019-05-01 01:18:45\n", mapping, "id,t\n")
+    far = 'kind = "orders"\n[time]\nzone = "Asia/Shanghai"\n' + mapping.removeprefix('kind = "orders"\n')
+    assert [r.rule for r in read("1,9999-12-31 23:00:00-01:00\n", far, "id,t\n").rejects] == ["time.range"]
     assert [(o.start_utc_ms, o.local_date) for o in batch.orders] == [(1556698725000, "2019-05-01")]
     assert [r.rule for r in batch.rejects] == ["time.zone"]
 

@@ -216,6 +216,8 @@ def test_an_operators_total_is_read() -> None:
         ({"StartChargeSeq": ...}, "tcec102.missing", "StartChargeSeq"),
         ({"StartTime": "2026-13-01 00:00:00"}, "time.syntax", "StartTime"),
         ({"StartTime": "1969-12-31 00:00:00"}, "time.range", None),
+        ({"StartTime": "0001-01-01T00:00:00+14:00"}, "time.range", None),
+        ({"StartTime": "9999-12-31T23:59:59-14:00"}, "time.range", None),
         ({"TotalPower": 1e20}, "number.range", "TotalPower"),
         ({"TotalPower": True}, "number.syntax", "TotalPower"),
         ({"TotalMoney": "NaN"}, "number.finite", "TotalMoney"),

@@ -143,8 +143,9 @@ def time_of(cells: list[Cell], rule: FieldRule, mapping: Mapping, clock: LocalCl
     if mapping.date_order != "iso" and moment.day <= LAST_AMBIGUOUS_DAY:
         moment = moment.replace(month=moment.day, day=moment.month)
     if moment.tzinfo is not None:
+        at = utc_ms(moment)  # first, because it refuses the years that astimezone() cannot shift
         local = moment.astimezone(clock.zone) if clock else moment
-        return Moment(utc_ms(moment), local.date(), moment.second == 0, None, local)
+        return Moment(at, local.date(), moment.second == 0, None, local)
     if clock is None:
         raise FormatError("time.zone", "a time without a zone, and the mapping states none", rule.name)
     at, doubt = clock.to_utc_ms(moment)

@@ -8,7 +8,6 @@ coarser than 0.01 kWh, the two decimals that the standard asks for.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from anxin.domain.errors import FormatError
@@ -33,6 +32,7 @@ from anxin.formats.tcec102_fields import (
     ORDER_FIELDS,
     by_standard_names,
 )
+from anxin.formats.tcec102_time import iso_time, other_time
 from anxin.formats.values import clean_text, exact
 
 #: T/CEC 102 allows 32 tariff periods a day; a session of weeks has more, a list of thousands is a defect.
@@ -48,8 +48,6 @@ _PPM = 1_000_000
 _MAX_LOSS_RATIO = 10
 #: Times kept for the next period or order of the same text.
 KEPT_TIMES = 1_000
-#: Fourteen digits without separators, as the standard itself writes TimeStamp.
-_COMPACT_TIME = "%Y%m%d%H%M%S"
 
 
 #: A period's values in the order of digest.PERIOD_FIELDS, which is OrderPeriod's behind its two ids.
@@ -258,13 +256,13 @@ class OrderReader:
         # yyyy-MM-dd HH:mm:ss, told from the other 19-character ISO forms by its separators.
         standard = isinstance(value, str) and len(value) == 19 and value[4] + value[7] + value[10] + value[13] == "-- :"
         if isinstance(value, str) and standard:
-            moment = _iso(value, name)
+            moment = iso_time(value, name)
         else:
-            moment = _other_time(value, name)
+            moment = other_time(value, name)
             self._note("tcec102.time_form", f"{str(value)[:32]!r} is not yyyy-MM-dd HH:mm:ss", name, source)
         if moment.tzinfo is not None:
-            local = moment.astimezone(self.clock.zone)
-            return _Time(utc_ms(moment), local.date().isoformat(), moment.second == 0)
+            at = utc_ms(moment)  # first, because it refuses the years that astimezone() cannot shift
+            return _Time(at, moment.astimezone(self.clock.zone).date().isoformat(), moment.second == 0)
         at, doubt = self.clock.to_utc_ms(moment)
         found = _Time(at, moment.date().isoformat(), moment.second == 0)
         if doubt is not None:
@@ -292,32 +290,3 @@ def _quantum(value: Decimal | None) -> int:
     if value is None:
         return COARSEST_ENERGY_QUANTUM_MILLI_WH
     return min(energy_quantum_milli_wh(value), COARSEST_ENERGY_QUANTUM_MILLI_WH)
-
-
-def _iso(text: str, name: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise FormatError("time.syntax", f"not a time: {text[:40]!r}", name) from None
-
-
-def _other_time(value: object, name: str) -> datetime:
-    """Read fourteen digits, ISO forms with or without zone, and epoch seconds or milliseconds."""
-    if isinstance(value, str):
-        text = value.strip()
-        if len(text) > 40:
-            raise FormatError("time.syntax", "a time has more than 40 characters", name)
-        if not text.isdigit() or not text.isascii():
-            return _iso(text.replace("/", "-"), name)
-        if len(text) == 14:
-            try:
-                return datetime.strptime(text, _COMPACT_TIME)  # noqa: DTZ007 - wall clock, zoned by the caller
-            except ValueError:
-                raise FormatError("time.syntax", f"not a time: {text!r}", name) from None
-        value = int(text)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value < 10**10:  # seconds until the year 2286
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
-        if 10**11 <= value < 10**13:  # milliseconds from 1973 to 2286
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)
-    raise FormatError("time.syntax", f"not a time: {str(value)[:40]!r}", name)
