@@ -218,6 +218,20 @@ def test_undecodable_record_names_its_row_and_reason(checked: Any, text: bytes, 
     assert [f["cause"] for f in record["findings"]] == ["undecodable"]
 
 
+def test_the_key_may_stand_on_a_line_of_its_own(checked: Any) -> None:
+    code, document = checked(GOOD + b"\n" + SIGNER.public_key.encode() + b"\n")
+    (record,) = document["records"]
+    assert (code, record["answer"]) == (0, "authentic")
+    assert [d["kind"] for d in record["deviations"]] == ["key.came_with_record"]
+
+
+def test_many_records_without_key_are_reported_in_linear_time(checked: Any) -> None:
+    text = b"\n".join(GOOD.replace(b'"PG":"T1"', b'"PG":"T%d"' % page) for page in range(1, 1501))
+    code, document = checked(text)
+    assert code == 2
+    assert [f["cause"] for r in document["records"] for f in r["findings"]] == ["cannot_judge"] * 1500
+
+
 def test_one_bad_line_does_not_hide_the_good_ones(checked: Any) -> None:
     code, document = checked(GOOD[:80] + b"\n" + GOOD, *KEY)
     assert [r["answer"] for r in document["records"]] == ["malformed", "authentic"]

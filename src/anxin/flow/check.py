@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anxin.domain.batch import Batch, JudgedRecord, SignedRecord, Transaction
-from anxin.domain.errors import FormatError, InputError, PolicyError
+from anxin.domain.errors import FormatError, InputError, KeyTextError, PolicyError
 from anxin.domain.finding import Finding, Severity
 from anxin.domain.meter_record import Answer, MeterSession
 from anxin.domain.source import Deviation, Source
@@ -24,6 +24,7 @@ from anxin.reconcile.book import rule_book
 from anxin.reconcile.policy import Policy
 from anxin.reconcile.sentences import finding_of
 from anxin.trust.keyring import KeyRing
+from anxin.trust.keys import read_key
 from anxin.trust.verify import judge_signed
 
 #: Largest file checked at once. `anxin check` holds a file in memory; ledgers of millions belong to `anxin audit`.
@@ -88,11 +89,14 @@ def check_file(path: Path, keys: KnownKeys, policy: Policy) -> CheckReport:
     batch = read_signed(path, keys.content)
     judged = [JudgedRecord(signed, judge_signed(signed, keys.public)) for signed in batch.signed_records]
     transactions = join(judged)
-    records = [CheckedRecord(record, _deviations(record, batch)) for record in judged]
+    records = _with_deviations(judged, batch)
     report = CheckReport(records, [session_of(transaction)[0] for transaction in transactions], [])
+    by_id: dict[str, list[CheckedRecord]] = {}
+    for record in records:
+        by_id.setdefault(record.record_id, []).append(record)
     for transaction in transactions:
         for finding in findings_on(transaction, policy):
-            _file_finding(report, finding)
+            _file_finding(report, by_id, finding)
     return report
 
 
@@ -120,8 +124,14 @@ def read_signed(path: Path, content_keys: tuple[ContentKey, ...] = ()) -> Batch:
             return batch
     except FormatError as error:
         raise InputError(f"{name}: {error} ({error.rule})") from None
+    companion = None
     for row, raw in split_records(data):
-        batch.signed_records.append(_from_line(raw, Source(name, row), content_keys))
+        if not _is_attempt(raw) and (key := _key_in(raw)) is not None:
+            companion = key
+        else:
+            batch.signed_records.append(_from_line(raw, Source(name, row), content_keys))
+    if companion is not None:
+        batch.signed_records = [replace(r, key_text=r.key_text or companion) for r in batch.signed_records]
     if not any(_is_attempt(record.raw) or record.cannot_open for record in batch.signed_records):
         raise InputError(f"{name}: {_unknown_dialect(data, name)}")
     return batch
@@ -134,6 +144,16 @@ def _from_line(raw: bytes, source: Source, content_keys: tuple[ContentKey, ...])
         except FormatError as error:
             return SignedRecord(source, raw, None, error.rule, str(error))
     return signed_record(raw, source)
+
+
+def _key_in(raw: bytes) -> str | None:
+    """Return the public key that a line by itself is, None where it is none: people paste record and key together."""
+    text = raw.decode("utf-8", "replace").strip()
+    try:
+        read_key(text)
+    except KeyTextError:
+        return None
+    return text
 
 
 def read_key_argument(text: str) -> str:
@@ -194,16 +214,23 @@ def _unknown_dialect(data: bytes, name: str) -> str:
     return f"{dialect.value} holds no signed record by itself; orders and ledgers are for `anxin audit`"
 
 
-def _deviations(record: JudgedRecord, batch: Batch) -> tuple[Deviation, ...]:
-    own = record.signed.record.deviations if record.signed.record is not None else ()
-    container = tuple(d for source, d in batch.deviations if source == record.signed.source)
-    return (*container, *own, *record.judgement.deviations)
+def _with_deviations(judged: list[JudgedRecord], batch: Batch) -> list[CheckedRecord]:
+    """Return the records with everything odd about them: their container's doing, their own, and their signature's."""
+    of_container: dict[Source, list[Deviation]] = {}
+    for source, deviation in batch.deviations:
+        of_container.setdefault(source, []).append(deviation)
+    checked = []
+    for record in judged:
+        own = record.signed.record.deviations if record.signed.record is not None else ()
+        container = of_container.get(record.signed.source, [])
+        checked.append(CheckedRecord(record, (*container, *own, *record.judgement.deviations)))
+    return checked
 
 
-def _file_finding(report: CheckReport, finding: Finding) -> None:
+def _file_finding(report: CheckReport, by_id: dict[str, list[CheckedRecord]], finding: Finding) -> None:
     """Give a finding to the one record that it is about; of several copies to the one that it can be meant for."""
-    named = [record for record in report.records if record.record_id in finding.record_ids]
-    if len(finding.record_ids) != 1 or not named:
+    named = by_id.get(finding.record_ids[0], []) if len(finding.record_ids) == 1 else []
+    if not named:
         report.session_findings.append(finding)
         return
     if finding.rule == "R03":

@@ -26,7 +26,6 @@ from anxin.trust.algorithms import (
     ED25519,
     OID_EC_PUBLIC_KEY,
     OID_ED25519,
-    SM2_CURVE,
     Curve,
 )
 from anxin.trust.der import BIT_STRING, OID, SEQUENCE, DerError, read_element
@@ -218,8 +217,3 @@ def _ed25519_verifier(data: bytes) -> Verifier:
         return True
 
     return verifies
-
-
-def is_sm2(key: PublicKey) -> bool:
-    """Return whether a key is one of GB/T 32918."""
-    return key.curve == SM2_CURVE

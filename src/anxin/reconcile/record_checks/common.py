@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from anxin.domain.batch import JudgedRecord, Transaction
-from anxin.domain.meter_record import Clock, MeterRecord, Reading
+from anxin.domain.meter_record import MeterRecord, Reading
 from anxin.reconcile.rule import RawFinding
-
-#: Clock classes whose times may be compared within a transaction: S, R and I run on, U may be anything.
-RUNNING_CLOCKS = (Clock.SYNCHRONISED, Clock.RELATIVE, Clock.INFORMATIVE)
 
 
 def statements(transaction: Transaction) -> list[MeterRecord]:
