@@ -133,6 +133,7 @@ def _order(scenario: Scenario, plain: list[str], named: dict[str, str], row: int
         tariff_id=named.get("tariff"),
         loss_ratio_ppm=int(Decimal(named["loss"].rstrip("%")) * 10_000) if "loss" in named else None,
         received_utc_ms=moment(named["received"]) if "received" in named else None,
+        requested_energy_milli_wh=energy_milli_wh(Decimal(named["requested"])) if "requested" in named else None,
     )
     if "registers" in named:
         first, _, last = named["registers"].partition("-")

@@ -176,8 +176,10 @@ def _stated(ground: Ground, findings: Any, policy: Policy, engine: Engine) -> An
     recent = ibis.coalesce(ended, 0) + policy.int("late.record_window") >= ground.facts.as_of_utc_ms
     streams = {"orders", "records"} <= ground.facts.present
     both = (sessions.orders > 0) & (sessions.records > 0)
+    # A figure that is missing on one side agrees with nothing.
+    blank = both & (sessions.order_energy_milli_wh.isnull() | sessions.record_energy_milli_wh.isnull())
     state = ibis.cases(
-        (wrong & (sessions.orders > 0), SessionState.DISAGREE.value),
+        ((wrong & (sessions.orders > 0)) | blank, SessionState.DISAGREE.value),
         (both | proven_by_registers, SessionState.AGREE.value),
         (recent & streams, SessionState.PENDING.value),
         (sessions.orders > 0, SessionState.ORDER_ONLY.value),

@@ -43,12 +43,14 @@ def links_between(records: Any, policy: Policy) -> Any:
         next_record_no="record_no",
         to_utc_ms="begin_utc_ms",
         next_context="page_context",
+        next_connector="connector_id",
         next_answer=rank_of(records.answer, ANSWER_RANK),
     )
     before = records.select(
         previous_no="record_no",
         from_utc_ms=ibis.coalesce(records.end_utc_ms, records.begin_utc_ms),
         context="page_context",
+        connector="connector_id",
         quantum="energy_quantum_milli_wh",
         answer=rank_of(records.answer, ANSWER_RANK),
     )
@@ -72,6 +74,7 @@ def links_between(records: Any, policy: Policy) -> Any:
         "next_record_no",
         "from_utc_ms",
         "to_utc_ms",
+        connector_id=ibis.coalesce(both.connector, both.next_connector),
         record_no="previous_no",
         register_milli_wh="previous_end",
         next_register_milli_wh="begin_register_milli_wh",
@@ -86,30 +89,24 @@ def brackets_of(sessions: Any, links: Any, policy: Policy) -> Any:
     but the signed registers before and after prove its energy.
     """
     slack = policy.int("time.clock_synchronised")
-    place = sessions.filter(sessions.record_no.notnull()).select("record_no", "record_connector_id", "connector_id")
-    gaps = links.join(place, "record_no").select(
-        "record_no", "next_record_no", "register_gap", "tolerance", "from_utc_ms", "to_utc_ms", "answer_rank",
-        gap_connector=ibis.coalesce(place.record_connector_id, place.connector_id),
-    )  # fmt: skip
-    # A meter that sends pages may lose a record also where its session covers both records of one order: such a
-    # session has a record, so only sessions without one are looked for.
-    lone = sessions.filter((sessions.records == 0) & sessions.order_start_utc_ms.notnull())
-    inside = lone.join(gaps, lone.connector_id == gaps.gap_connector)
-    inside = inside.filter(
-        (inside.order_start_utc_ms >= inside.from_utc_ms - slack - inside.order_time_quantum_ms)
-        & (ibis.coalesce(inside.order_end_utc_ms, inside.order_start_utc_ms) <= inside.to_utc_ms + slack)
-    ).select(
-        "session_no",
-        "order_no",
-        "order_energy_milli_wh",
-        "order_quantum_milli_wh",
+    gaps = links.select(
         "register_gap",
         "tolerance",
         "from_utc_ms",
         "to_utc_ms",
-        "answer_rank",
-        gap_record_no=ibis._.record_no_right if "record_no_right" in inside.columns else ibis._.record_no,
-        gap_next_record_no=ibis._.next_record_no,
+        gap_record_no="record_no",
+        gap_next_record_no="next_record_no",
+        gap_answer="answer_rank",
+        gap_connector="connector_id",
+    )
+    lone = sessions.filter((sessions.records == 0) & sessions.order_start_utc_ms.notnull()).select(
+        "session_no", "order_no", "connector_id", "operator_id", "order_start_utc_ms", "order_end_utc_ms",
+        "order_time_quantum_ms", "order_energy_milli_wh", "order_quantum_milli_wh",
+    )  # fmt: skip
+    inside = lone.join(gaps, lone.connector_id == gaps.gap_connector)
+    inside = inside.filter(
+        (inside.order_start_utc_ms >= inside.from_utc_ms - slack - inside.order_time_quantum_ms)
+        & (ibis.coalesce(inside.order_end_utc_ms, inside.order_start_utc_ms) <= inside.to_utc_ms + slack)
     )
     totals = inside.group_by("gap_record_no").agg(
         gap_orders=inside.count(),

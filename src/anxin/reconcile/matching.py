@@ -32,6 +32,7 @@ class Ground:
     """Facts and what matching made of them: everything that a rule may look at.
 
     orders, records   effective values (copies left out)
+    order_periods, record_periods   their tariff periods, once each
     order_copies, record_copies   (number, kept number, differs): values sent again
     sessions          one row a session; figures are sums over its orders and over its records
     members           (session_no, order_no, record_no) of sessions that are not one-to-one
@@ -44,6 +45,8 @@ class Ground:
     records: Any
     order_copies: Any
     record_copies: Any
+    order_periods: Any
+    record_periods: Any
     sessions: Any
     members: Any
     links: Any
@@ -73,7 +76,19 @@ def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     links = engine.stage("links", links_between(records, policy))
     # 6 Brackets.
     brackets = engine.stage("brackets", brackets_of(found, links, policy))
-    return Ground(facts, orders, records, order_copies, record_copies, found, members, links, brackets)
+    return Ground(
+        facts,
+        orders,
+        records,
+        order_copies,
+        record_copies,
+        _once(engine, facts.order_periods, facts.orders, order_copies, "order_no", "order_id"),
+        _once(engine, facts.record_periods, facts.records, record_copies, "record_no", "record_id"),
+        found,
+        members,
+        links,
+        brackets,
+    )
 
 
 def _copies(engine: Engine, table: Any, key: str, number: str, differs_by: str) -> Any:
@@ -101,3 +116,11 @@ def _copies(engine: Engine, table: Any, key: str, number: str, differs_by: str) 
 def _without(engine: Engine, table: Any, copies: Any, number: str) -> Any:
     """`table` less its copies; the anti join is left out where there is nothing to leave out."""
     return table if is_empty(engine, copies) else table.anti_join(copies, number)
+
+
+def _once(engine: Engine, periods: Any, table: Any, copies: Any, number: str, key: str) -> Any:
+    """Tariff periods without those that came again with a copy of their order or record."""
+    if is_empty(engine, copies):
+        return periods
+    again = table.semi_join(copies, number).select(key).distinct()
+    return periods.anti_join(again, key).union(periods.semi_join(again, key).distinct())

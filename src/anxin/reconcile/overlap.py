@@ -20,73 +20,105 @@ def overlaps(
 ) -> Any:
     """Pairs (order_no, record_no) of values left over by id that overlap on one connector.
 
-    A pair counts where it overlaps for at least `match.overlap_share` of the shorter interval. A record's clock may
-    be off: where an order has no such partner, the record's interval is widened by its clock's limit, and the pair
-    then counts only if its energies agree (the last minutes of an order that was split at midnight).
-    A value that is matched by id takes part only if the newcomer does not overlap its partner by id: two orders at
-    the same time on one connector are two claims, not two halves of one session.
+    - A pair counts where it overlaps for at least `match.overlap_share` of the shorter interval.
+    - Where order and record agree in start, end and energy, and neither agrees so with another, they are one session:
+      what else they overlap is another car's (ledgers of shared places overlap by minutes).
+    - A record's clock may be off: where an order has no partner yet, the record's interval is widened by its clock's
+      limit, and the pair then counts only if its energies agree (the last minutes of an order split at midnight).
+    - A value that is matched by id takes part only if the newcomer does not overlap its partner by id: two orders at
+      the same time on one connector are two claims, not two halves of one session.
     """
-    o = orders.select(
-        "order_no",
-        "connector_id",
-        "energy_milli_wh",
-        "energy_quantum_milli_wh",
-        a=orders.start_utc_ms,
-        b=_end(orders.start_utc_ms, orders.end_utc_ms, orders.time_quantum_ms),
-    ).filter(ibis._.connector_id.notnull() & ibis._.a.notnull())
-    slack = records.clock.cases(
-        ("S", policy.int("time.clock_synchronised")), ("I", policy.int("time.clock_synchronised")), else_=0
-    )
-    r = records.select(
-        "record_no",
-        "connector_id",
-        record_energy_milli_wh=records.energy_milli_wh,
-        record_quantum_milli_wh=records.energy_quantum_milli_wh,
-        slack=slack,
-        c=records.begin_utc_ms,
-        d=_end(records.begin_utc_ms, records.end_utc_ms, records.time_quantum_ms),
-    ).filter(ibis._.connector_id.notnull() & ibis._.c.notnull())
+    o, r = _order_intervals(orders), _record_intervals(records, policy)
     new_orders = engine.stage("new_orders", o.semi_join(lone_orders, "order_no"))
     new_records = engine.stage("new_records", r.semi_join(lone_records, "record_no"))
     from_orders = _candidates(new_orders, "a", "b", r, "c", _spans(engine, r, "c", "d"))
     from_records = _candidates(new_records, "c", "d", o, "a", _spans(engine, o, "a", "b"))
-    columns = list(from_orders.columns)
-    found = engine.stage("overlap_candidates", from_orders.union(from_records.select(columns), distinct=True))
+    found = engine.stage(
+        "overlap_candidates", from_orders.union(from_records.select(from_orders.columns), distinct=True)
+    )
+    found = engine.stage("overlap_measured", _measured(found, policy.int("match.overlap_share")))
+    by_id = joined.filter(joined.record_no.notnull())
+    free = engine.stage("overlap_free", _without_rivals(found, by_id))
+    settled = engine.stage("overlap_settled", _settled(free))
+    open_ = free.anti_join(settled, "order_no").anti_join(settled, "record_no")
+    strong = open_.filter(open_.strong)
+    weak = open_.filter(~open_.strong).anti_join(strong, "order_no")
+    weak = _balancing(weak, by_id)
+    pairs = [t.select("order_no", "record_no") for t in (settled, strong, weak)]
+    return ibis.union(*pairs, distinct=True)
+
+
+def _order_intervals(orders: Any) -> Any:
+    rows = orders.filter(orders.connector_id.notnull() & orders.start_utc_ms.notnull())
+    return rows.select(
+        "order_no",
+        "connector_id",
+        "energy_milli_wh",
+        "energy_quantum_milli_wh",
+        a="start_utc_ms",
+        b=_end(rows.start_utc_ms, rows.end_utc_ms, rows.time_quantum_ms),
+        order_step="time_quantum_ms",
+        order_ended=rows.end_utc_ms.notnull(),
+    )
+
+
+def _record_intervals(records: Any, policy: Policy) -> Any:
+    rows = records.filter(records.connector_id.notnull() & records.begin_utc_ms.notnull())
+    allowed = policy.int("time.clock_synchronised")
+    return rows.select(
+        "record_no",
+        "connector_id",
+        record_energy_milli_wh="energy_milli_wh",
+        record_quantum_milli_wh="energy_quantum_milli_wh",
+        slack=rows.clock.cases(("S", allowed), ("I", allowed), else_=0),
+        c="begin_utc_ms",
+        d=_end(rows.begin_utc_ms, rows.end_utc_ms, rows.time_quantum_ms),
+        record_step="time_quantum_ms",
+        record_ended=rows.end_utc_ms.notnull(),
+    )
+
+
+def _measured(found: Any, share_ppm: int) -> Any:
+    """Candidates that overlap: `strong` by themselves, the others only within the clock's limit."""
     both = ibis.least(found.b, found.d) - ibis.greatest(found.a, found.c)
     widened = ibis.least(found.b, found.d + found.slack) - ibis.greatest(found.a, found.c - found.slack)
     shorter = ibis.least(found.b - found.a, found.d - found.c)
-    share = policy.int("match.overlap_share")
-    found = engine.stage(
-        "overlap_measured",
-        found.mutate(
-            strong=(both > 0) & (both * 1_000_000 >= shorter * share),
-            weak=(widened > 0) & (widened * 1_000_000 >= shorter * share),
-        ).filter(ibis._.weak),
-    )
-    by_id = joined.filter(joined.record_no.notnull())
-    # The partner by id of either end, and whether the newcomer overlaps it.
-    partner_orders = by_id.semi_join(found, "record_no").select(
-        "record_no", p="order_start_utc_ms", q="order_end_utc_ms", partner_energy="order_energy_milli_wh"
-    )
-    rivals = found.join(partner_orders, "record_no")
-    clash_o = rivals.filter((rivals.a < rivals.q) & (rivals.p < rivals.b)).select("order_no", "record_no").distinct()
-    partner_records = by_id.semi_join(found, "order_no").select(
-        "order_no", p="record_begin_utc_ms", q="record_end_utc_ms"
-    )
-    rivals_r = found.join(partner_records, "order_no")
-    clash_r = (
-        rivals_r.filter((rivals_r.c < rivals_r.q) & (rivals_r.p < rivals_r.d))
-        .select("order_no", "record_no")
-        .distinct()
-    )
-    free = found.anti_join(clash_o, ["order_no", "record_no"]).anti_join(clash_r, ["order_no", "record_no"])
-    strong = free.filter(free.strong)
-    taken = partner_orders.group_by("record_no").agg(taken=partner_orders.partner_energy.sum())
-    weak = free.filter(~free.strong).anti_join(strong, "order_no")
+    return found.mutate(
+        strong=(both > 0) & (both * 1_000_000 >= shorter * share_ppm),
+        weak=(widened > 0) & (widened * 1_000_000 >= shorter * share_ppm),
+    ).filter(ibis._.weak)
+
+
+def _without_rivals(found: Any, by_id: Any) -> Any:
+    """Candidates less those whose newcomer overlaps the other end's partner by id."""
+    partners = by_id.semi_join(found, "record_no").select("record_no", p="order_start_utc_ms", q="order_end_utc_ms")
+    rivals = found.join(partners, "record_no")
+    orders_clash = rivals.filter((rivals.a < rivals.q) & (rivals.p < rivals.b)).select("order_no", "record_no")
+    partners = by_id.semi_join(found, "order_no").select("order_no", p="record_begin_utc_ms", q="record_end_utc_ms")
+    rivals = found.join(partners, "order_no")
+    records_clash = rivals.filter((rivals.c < rivals.q) & (rivals.p < rivals.d)).select("order_no", "record_no")
+    return found.anti_join(orders_clash.union(records_clash, distinct=True), ["order_no", "record_no"])
+
+
+def _settled(free: Any) -> Any:
+    """Pairs that agree in start, end and energy, where neither side agrees so with another."""
+    step = free.slack + free.order_step + free.record_step
+    same_end = ((free.b - free.d).abs() <= step) | ~free.order_ended | ~free.record_ended
+    digits = free.energy_quantum_milli_wh + free.record_quantum_milli_wh
+    same_energy = (free.energy_milli_wh - free.record_energy_milli_wh).abs() <= digits
+    same = free.filter(((free.a - free.c).abs() <= step) & same_end & same_energy)
+    of_order = same.group_by("order_no").agg(n=same.count()).filter(ibis._.n == 1)
+    of_record = same.group_by("record_no").agg(n=same.count()).filter(ibis._.n == 1)
+    return same.semi_join(of_order, "order_no").semi_join(of_record, "record_no").select("order_no", "record_no")
+
+
+def _balancing(weak: Any, by_id: Any) -> Any:
+    """Pairs whose energies agree, counting what orders matched by id already take of the record."""
+    partners = by_id.semi_join(weak, "record_no")
+    taken = partners.group_by("record_no").agg(taken=partners.order_energy_milli_wh.sum())
     weak = weak.left_join(taken, "record_no")
     rest = weak.record_energy_milli_wh - ibis.coalesce(weak.taken, 0) - weak.energy_milli_wh
-    weak = weak.filter(rest.abs() <= weak.record_quantum_milli_wh + 2 * weak.energy_quantum_milli_wh)
-    return strong.select("order_no", "record_no").union(weak.select("order_no", "record_no"), distinct=True)
+    return weak.filter(rest.abs() <= weak.record_quantum_milli_wh + 2 * weak.energy_quantum_milli_wh)
 
 
 def _spans(engine: Engine, table: Any, start: str, end: str) -> int:

@@ -54,14 +54,14 @@ def price_range(facts: Facts) -> Any:
     return periods.group_by("tariff_id").agg(low_e4=both.min(), high_e4=both.max())
 
 
-def priced_periods(ground_orders: Any, facts: Facts) -> Any:
+def priced_periods(order_periods: Any, ground_orders: Any, facts: Facts) -> Any:
     """Return the orders' tariff periods with the published prices of the minute at which each starts.
 
     Columns: order_no, operator_id, connector_id, period_no, start_utc_ms, energy_milli_wh, billed energy_price_e4 and
     service_price_e4, published_energy_e4, published_service_e4, step_e4.
     """
     orders = ground_orders.select("order_no", "order_id", "content_digest", "operator_id", "connector_id", "tariff_id")
-    periods = facts.order_periods.join(orders, ["order_id", "content_digest"])
+    periods = order_periods.join(orders, ["order_id", "content_digest"])
     periods = with_tariff(periods.filter(periods.start_utc_ms.notnull()), "start_utc_ms", facts)
     minute = (periods.start_utc_ms // MS_PER_MINUTE + periods.offset_minutes) % MINUTES_PER_DAY
     periods = periods.mutate(minute=minute)

@@ -26,7 +26,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     exact. Else the total must lie between the signed energy at the lowest and at the highest price that the session
     touched; with one price that is exact as well. Rounding: `bill.rounding_steps` steps of money a rounded figure.
     """
-    periods = priced_periods(ground.orders, ground.facts)
+    periods = priced_periods(ground.order_periods, ground.orders, ground.facts)
     off_price = periods.filter(
         (periods.energy_price_e4 != periods.published_energy_e4)
         | (periods.service_price_e4.notnull() & (periods.service_price_e4 != periods.published_service_e4))
@@ -111,7 +111,7 @@ def _expected(ground: Ground, periods: Any, policy: Policy) -> Any:
 
 def _exact(ground: Ground, periods: Any) -> Any:
     """Orders whose record has tariff periods: the sum of each period's signed energy at its published price."""
-    signed = ground.facts.record_periods.join(ground.records.select("record_id", "record_no"), "record_id").select(
+    signed = ground.record_periods.join(ground.records.select("record_id", "record_no"), "record_id").select(
         "record_no", "period_no", signed_milli_wh="energy_milli_wh"
     )
     pairs = ground.sessions.filter((ground.sessions.orders == 1) & (ground.sessions.records == 1)).select(

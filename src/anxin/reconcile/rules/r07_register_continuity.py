@@ -24,7 +24,22 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     rest = rest.filter(rest.to_utc_ms < overdue)
     held = brackets.select(record_no="gap_record_no", gap_energy="gap_energy", balanced="balanced").distinct()
     empty = rest.anti_join(held, "record_no")
-    unbalanced = brackets.filter(~brackets.balanced & (brackets.answer_rank <= 1) & (brackets.to_utc_ms < overdue))
+    # An order of the gap whose record is of another meter: the energy went through this one.
+    covered = ground.sessions.filter((ground.sessions.orders > 0) & (ground.sessions.records > 0)).select(
+        "session_no", "order_no", "connector_id", "order_start_utc_ms", "order_end_utc_ms",
+        other_meter="meter_id", other_record_no="record_no",
+    )  # fmt: skip
+    slack = policy.int("time.clock_synchronised")
+    elsewhere = empty.join(covered, "connector_id")
+    elsewhere = elsewhere.filter(
+        (elsewhere.other_meter != elsewhere.meter_id)
+        & (elsewhere.order_start_utc_ms >= elsewhere.from_utc_ms - slack)
+        & (elsewhere.order_end_utc_ms <= elsewhere.to_utc_ms + slack)
+    )
+    empty = empty.anti_join(elsewhere, "record_no")
+    unbalanced = brackets.filter(~brackets.balanced & (brackets.gap_answer <= 1) & (brackets.to_utc_ms < overdue))
+    # An order that another gap accounts for needs no second one.
+    unbalanced = unbalanced.anti_join(brackets.filter(brackets.balanced), "session_no")
     unbalanced = unbalanced.mutate(allowed=unbalanced.tolerance + unbalanced.gap_quantum)
     over = unbalanced.filter(unbalanced.gap_energy > unbalanced.register_gap)
     under = unbalanced.filter(unbalanced.gap_energy < unbalanced.register_gap)
@@ -34,6 +49,21 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         "other_record_no": "gap_next_record_no", "at_utc_ms": "from_utc_ms",
     }  # fmt: skip
     return [
+        raised(
+            elsewhere,
+            "R07",
+            "gap_recorded_elsewhere",
+            quantity="energy",
+            expected="register_milli_wh",
+            found="next_register_milli_wh",
+            tolerance="tolerance",
+            detail="other_meter",
+            session_no="session_no",
+            order_no="order_no",
+            record_no="record_no",
+            other_record_no="next_record_no",
+            at_utc_ms="from_utc_ms",
+        ),
         raised(
             back,
             "R07",
@@ -92,6 +122,14 @@ RULE = Rule(
             "电能表 {meter} 两次记录之间走了 {difference} kWh，没有任何订单（上次止数 {expected}，下次起数 {found} kWh）。",
             "Meter {meter} advanced by {difference} kWh between two records and no order bills it (stopped at "
             "{expected}, began at {found} kWh).",
+        ),
+        Cause(
+            "gap_recorded_elsewhere",
+            Severity.GRAVE,
+            False,
+            "接口 {connector} 的电能表 {meter} 两次记录之间走了 {difference} kWh；其间订单 {orders} 的记录却出自电能表 {detail}。",
+            "Meter {meter} of connector {connector} advanced by {difference} kWh between two records; the order of that "
+            "time, {orders}, is covered by a record of meter {detail}.",
         ),
         Cause(
             "gap_overbilled",

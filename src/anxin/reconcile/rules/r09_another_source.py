@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import ibis
 
 from anxin.domain.billable import BEGIN, ENDS, register_of
 from anxin.domain.finding import Severity
 from anxin.domain.quantities import ENERGY_UNITS_MILLI_WH
+from anxin.reconcile.raising import raised as raised_on_facts
 from anxin.reconcile.record_checks.common import raised, statements
 from anxin.reconcile.rule import Basis, Cause, RawFinding, Rule
 
 if TYPE_CHECKING:
     from anxin.domain.batch import Transaction
     from anxin.domain.meter_record import MeterRecord
+    from anxin.reconcile.matching import Ground
     from anxin.reconcile.policy import Policy
 
 #: cause -> what must be equal wherever two records both state it
@@ -68,6 +72,46 @@ def _energy_units(units: list[str | None]) -> set[str]:
     return {unit for unit in units if unit in ENERGY_UNITS_MILLI_WH}
 
 
+def on_facts(ground: Ground, policy: Policy) -> list[Any]:
+    """Records matched with an order of another place, and records of a meter that is not registered where they say."""
+    sessions = ground.sessions
+    elsewhere = sessions.filter(
+        (sessions.orders > 0)
+        & (sessions.records > 0)
+        & (sessions.method == "id")
+        & (sessions.connector_id != sessions.record_connector_id)
+    )
+    found = [
+        raised_on_facts(
+            elsewhere, "R09", "record_of_other_place", expected_text="connector_id", found_text="record_connector_id",
+            session_no="session_no", order_no="order_no", record_no="record_no", at_utc_ms="record_begin_utc_ms",
+        )
+    ]  # fmt: skip
+    if "meters" in ground.facts.present:
+        stays = ground.facts.meters.select(
+            "meter_id", "connector_id", "installed_utc_ms", removed=ibis.coalesce(ground.facts.meters.removed_utc_ms, 2**62)
+        )  # fmt: skip
+        placed = sessions.filter(sessions.meter_id.notnull() & sessions.connector_id.notnull()).select(
+            "session_no", "order_no", "record_no", "operator_id", "connector_id", "record_begin_utc_ms",
+            claimed="meter_id",
+        )  # fmt: skip
+        here = placed.join(stays, (placed.connector_id == stays.connector_id) & (placed.claimed == stays.meter_id))
+        begin = ibis.coalesce(here.record_begin_utc_ms, 0)
+        here = here.filter((begin >= here.installed_utc_ms) & (begin < here.removed)).select("session_no")
+        # Only connectors whose meters a register names can have a foreign one.
+        named = placed.semi_join(stays, "connector_id").anti_join(here, "session_no")
+        expected = ground.facts.meters.group_by("connector_id").agg(registered=ground.facts.meters.meter_id.max())
+        named = named.join(expected, "connector_id")
+        found.append(
+            raised_on_facts(
+                named, "R09", "meter_not_registered_here", expected_text="registered", found_text="claimed",
+                meter_id="claimed", session_no="session_no", order_no="order_no", record_no="record_no",
+                at_utc_ms="record_begin_utc_ms",
+            )
+        )  # fmt: skip
+    return found
+
+
 RULE = Rule(
     id="R09",
     name="another_source",
@@ -85,6 +129,20 @@ RULE = Rule(
         Basis("Comparison of four public verifiers: each accepts some of these splices", "confirmed"),
     ),
     causes=(
+        Cause(
+            "record_of_other_place",
+            Severity.GRAVE,
+            True,
+            "订单 {orders} 属于接口 {expected}，其电能表记录却出自接口 {found}。",
+            "Order {orders} is of connector {expected}; its meter record is of connector {found}.",
+        ),
+        Cause(
+            "meter_not_registered_here",
+            Severity.GRAVE,
+            True,
+            "接口 {connector} 登记的电能表是 {expected}，订单 {orders} 的记录却出自电能表 {found}。",
+            "Connector {connector} is registered with meter {expected}; the record of order {orders} is of meter {found}.",
+        ),
         Cause(
             "other_meter",
             Severity.GRAVE,
@@ -130,10 +188,18 @@ RULE = Rule(
         ),
     ),
     example="""
+        meter  M1 C1
+        meter  M2 C2
+        order  O1 C1 10:00-11:00 20.00
+        record R1 C1 10:00-11:00 100.000-120.000 tx=O1 meter=M2
+        expect R09 meter_not_registered_here O1 R1
+    """,
+    record_example="""
         record PG=T10 MS=MS-1 B=100.0@10:00
         record PG=T11 MS=MS-2 E=120.5@10:30
         expect R09 other_meter
     """,
-    needs=("records",),
+    needs=("orders", "records"),
+    on_facts=on_facts,
     on_record=on_record,
 )

@@ -16,21 +16,27 @@ if TYPE_CHECKING:
 
 
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
-    """Orders that start before an earlier order on the same connector has ended, strictly.
+    """Orders that start while another order on the same connector is running.
 
-    Compared with the latest end so far, so that a long order that covers several later ones meets each of them.
+    Strictly: an order that starts in the very step of time in which another ends does not overlap it, but one that
+    starts with another does, even if it is shown with no length at all. Compared with the latest end so far, so that
+    a long order that covers several later ones meets each of them.
     """
     orders = ground.orders.filter(
-        ground.orders.connector_id.notnull() & (ground.orders.end_utc_ms > ground.orders.start_utc_ms)
-    ).select("order_no", "connector_id", "start_utc_ms", "end_utc_ms")
-    earlier = ibis.window(group_by="connector_id", order_by=["start_utc_ms", "end_utc_ms", "order_no"], rows=(None, -1))
+        ground.orders.connector_id.notnull() & (ground.orders.end_utc_ms >= ground.orders.start_utc_ms)
+    ).select("order_no", "connector_id", "operator_id", "start_utc_ms", "end_utc_ms")
+    earlier = ibis.window(
+        group_by="connector_id", order_by=["start_utc_ms", ibis.desc("end_utc_ms"), "order_no"], rows=(None, -1)
+    )
     seen = orders.mutate(busy_until=orders.end_utc_ms.max().over(earlier))
     clash = seen.filter(seen.start_utc_ms < seen.busy_until)
     # The order it meets is the earlier one that ends last.
     busy = orders.select("connector_id", busy_until="end_utc_ms", busy_no="order_no", busy_from="start_utc_ms")
     met = clash.join(busy, ["connector_id", "busy_until"])
     met = met.filter((met.busy_no != met.order_no) & (met.busy_from <= met.start_utc_ms))
-    met = met.group_by(["order_no", "connector_id", "start_utc_ms", "busy_until"]).agg(previous_no=met.busy_no.min())
+    met = met.group_by(["order_no", "connector_id", "operator_id", "start_utc_ms", "busy_until"]).agg(
+        previous_no=met.busy_no.min()
+    )
     return [
         raised(
             met,
@@ -51,8 +57,8 @@ RULE = Rule(
     name="overlap",
     title_zh="同一接口订单重叠",
     title_en="Orders overlap on one connector",
-    explain_zh="一个接口同一时间只能给一辆车充电：前一订单结束之前不应有新订单开始。",
-    explain_en="A connector charges one car at a time: no order may start before the one before it has ended.",
+    explain_zh="一个接口同一时间只能给一辆车充电：另一订单进行期间不应有新订单开始。",
+    explain_en="A connector charges one car at a time: no order may start while another is running.",
     basis=(Basis("Perth & Kinross public ledger: 64 overlaps on one connector", "confirmed"),),
     causes=(
         Cause(

@@ -51,7 +51,7 @@ RULE = Rule(
         Cause(
             "undecodable",
             Severity.VIOLATION,
-            False,
+            True,
             "记录无法按格式读取（{detail}），不能作为结算依据。",
             "The record cannot be read as its format says ({detail}); no bill can rest on it.",
         ),

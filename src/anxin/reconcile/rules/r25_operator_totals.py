@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from anxin.reconcile.policy import Policy
 
 
+MS_PER_S = 1_000
+
+
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Operator totals (`check_charge_orders`) whose count, energy or money differs from the orders that came."""
     totals = ground.facts.operator_totals
@@ -23,11 +26,11 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         span_from="start_utc_ms", span_to="end_utc_ms",
     )  # fmt: skip
     orders = ground.orders.select(
-        "operator_id", ended="end_utc_ms", energy=ibis.coalesce(ground.orders.energy_milli_wh, 0),
+        "operator_id", started="start_utc_ms", energy=ibis.coalesce(ground.orders.energy_milli_wh, 0),
         amount=ibis.coalesce(ground.orders.amount_e4, 0),
     )  # fmt: skip
     within = stated.join(orders, "operator_id")
-    within = within.filter((within.ended >= within.span_from) & (within.ended < within.span_to))
+    within = within.filter((within.started >= within.span_from) & (within.started < within.span_to + MS_PER_S))
     came = within.group_by(["operator_id", "check_id"]).agg(
         came_count=within.count(),
         came_energy=within.energy.sum().cast("int64"),
@@ -76,8 +79,8 @@ RULE = Rule(
     name="operator_totals",
     title_zh="运营商汇总不符",
     title_en="Operator totals do not add up",
-    explain_zh="运营商对账信息（check_charge_orders）中的笔数、电量或金额，与收到的订单合计不符。按订单结束时间归日。",
-    explain_en="The count, energy or money that an operator states for a span is not that of the orders that came (by end time).",
+    explain_zh="运营商对账信息（check_charge_orders）中的笔数、电量或金额，与收到的订单合计不符。按订单开始时间归入，起止时刻均含在内。",
+    explain_en="The count, energy or money that an operator states for a span is not that of the orders that came (by start time, both ends of the span included).",
     basis=(Basis("T/CEC 102 check_charge_orders: the only standard message that proves completeness", "confirmed"),),
     causes=(
         Cause(

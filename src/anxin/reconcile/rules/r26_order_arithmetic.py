@@ -26,7 +26,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     steps = policy.int("bill.rounding_steps")
     digits = policy.int("energy.display_digits_each_side")
     orders = ground.orders
-    periods = ground.facts.order_periods.join(
+    periods = ground.order_periods.join(
         orders.select(
             "order_id", "content_digest", "order_no", "operator_id", "connector_id", "energy_quantum_milli_wh"
         ),

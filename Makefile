@@ -1,0 +1,64 @@
+# Two commands do everything on a machine with Python 3.11 or later: `make run` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARED ?= ../shared
+OUT := build
+
+.PHONY: help run test test-long lint format bench fuzz example-norway example-perth example-acn clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+run: $(VENV)/.installed  ## a city of one district and one month, audited: summary here, report page under build/run
+	@rm -rf $(OUT)/run
+	$(BIN)/anxin city make --out $(OUT)/run/city
+	@$(BIN)/anxin audit --orders $(OUT)/run/city/orders/* $(OUT)/run/city/checks/* --records $(OUT)/run/city/records/* \
+	  --register $(OUT)/run/city/register.json --keys $(OUT)/run/city/keys.json --truth $(OUT)/run/city/truth.jsonl \
+	  --out $(OUT)/run/audit || test $$? -eq 1
+
+test: $(VENV)/.installed lint  ## everything that CI checks
+	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2
+
+test-long: $(VENV)/.installed  ## tests that take minutes
+	SHARED=$(SHARED) $(BIN)/python -m pytest -m long
+
+lint: $(VENV)/.installed  ## ruff, mypy, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.installed  ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+example-norway: $(VENV)/.installed  ## two public ledgers of one garage: 6,706 sessions in both, 172 in one
+	@$(BIN)/anxin audit --orders $(SHARED)/data/norway_trondheim_2021/dataset1_ev_charging_reports.csv \
+	  --records $(SHARED)/data/norway_12_sites_2024/dataset1_charging_reports.csv \
+	  --mapping examples/norway/mapping-orders.toml examples/norway/mapping-records.toml \
+	  --policy examples/norway/policy.toml --as-of 2021-12-31T00:00:00+00:00 --zone Europe/Oslo \
+	  --out $(OUT)/examples/norway || test $$? -eq 1
+
+example-perth: $(VENV)/.installed  ## a public ledger with exchanged dates: reported first, then audited as repaired
+	@echo "== as written =="
+	@$(BIN)/anxin audit --orders $(SHARED)/data/perth_kinross/perth_*.csv --mapping examples/perth/mapping-as-written.toml \
+	  --as-of 2019-12-31T00:00:00+00:00 --zone Europe/London --out $(OUT)/examples/perth/as-written || test $$? -eq 1
+	@echo "== repaired =="
+	@$(BIN)/anxin audit --orders $(SHARED)/data/perth_kinross/perth_*.csv --mapping examples/perth/mapping-repaired.toml \
+	  --as-of 2019-12-31T00:00:00+00:00 --zone Europe/London --out $(OUT)/examples/perth || test $$? -eq 1
+
+example-acn: $(VENV)/.installed  ## ACN-Data imports whole; deliveries above what was requested are counted
+	@$(BIN)/anxin audit --orders $(SHARED)/data/acn_data/*.csv.gz --mapping examples/acn/mapping-orders.toml \
+	  --as-of 2021-12-31T00:00:00+00:00 --zone America/Los_Angeles --out $(OUT)/examples/acn || test $$? -eq 1
+
+clean:  ## remove what was built
+	rm -rf $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,54 @@
+"""The program `anxin`: parses, calls one use case, prints. Exit codes: 0 all is well, 1 findings, 2 could not judge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from anxin import __version__
+from anxin.cli import audit, check, city
+from anxin.domain.errors import AnxinError
+
+EXIT_CANNOT = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="anxin",
+        description="安心充电：逐笔核对充电账单与电能表签名记录。 "
+        "Anxin Charging: bills against signed meter records, session by session.",
+    )
+    top.add_argument("--version", action="version", version=f"anxin {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (audit, check, city):
+        module.add_parser(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = parser().parse_args(argv)
+    run = {"audit": audit.run, "check": check.run, "city": city.run}[args.command]
+    try:
+        return run(args)
+    except AnxinError as error:
+        print(f"anxin {args.command}: {error}", file=sys.stderr)
+        return EXIT_CANNOT
+    except BrokenPipeError:
+        # The reader of our output has gone (`anxin ... | head`); that is his right.
+        sys.stderr.close()
+        return EXIT_CANNOT
+    except KeyboardInterrupt:
+        print("", file=sys.stderr)
+        return 130
+
+
+def entry() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()
