@@ -24,10 +24,14 @@ def show(summary: dict[str, Any], out: Path) -> None:
 
     console = Console(highlight=False)
     for notice in summary["notices"]:
-        console.print(f"[bold yellow]! {escape(notice['zh'])}[/]")
-        console.print(f"[yellow]  {escape(notice['en'])}[/]")
+        console.print(f"[bold yellow]! {escape(notice['zh'])}[/]", soft_wrap=True)
+        console.print(f"[yellow]  {escape(notice['en'])}[/]", soft_wrap=True)
+    for rule, count in summary["notices_by_rule"].items():
+        console.print(f"[bold yellow]! {rule}: {count:,}[/]")
     total = sum(summary["sessions"].values())
-    console.print(f"[bold]安心充电审核 · Anxin audit[/]  {total:,} 次充电 sessions  (as of {summary['as_of']})")
+    console.print(
+        f"[bold]安心充电审核 · Anxin audit[/]  {total:,} 次充电 sessions  (as of {summary['as_of']})", soft_wrap=True
+    )
     states = Table(box=None, pad_edge=False, show_header=False)
     for state, zh, en in _STATES:
         count = summary["sessions"][state]

@@ -26,10 +26,12 @@ from anxin.domain.errors import InputError, PolicyError
 from anxin.domain.finding import Finding, SessionState, Severity
 from anxin.domain.quantities import iso_of
 from anxin.domain.register import MeterKey, Register
+from anxin.domain.source import Notice
 from anxin.flow.check import read_bytes
 from anxin.flow.importing import Imported, Known, import_files
 from anxin.formats.meter_envelope import ContentKey
 from anxin.formats.register import load_keys, load_operator_secrets, load_register
+from anxin.formats.table_dates import DATE_ORDER_REPAIRED
 from anxin.formats.table_mapping import load_mapping
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.reconcile.engine import Engine, open_engine
@@ -369,6 +371,7 @@ def _summary(judged: Judged, score: dict[str, Any] | None) -> dict[str, Any]:
         "signatures": dict(sorted(imported.answers.items())),
         "deviations": dict(sorted(imported.deviations.items())),
         "rejects": imported.rejected,
+        "notices_by_rule": dict(sorted(_counted(imported.notices).items())),
         "notices": [
             {"file": n.file, "rule": n.rule, "count": n.count, "zh": n.zh, "en": n.en} for n in imported.notices
         ],
@@ -383,6 +386,13 @@ def _summary(judged: Judged, score: dict[str, Any] | None) -> dict[str, Any]:
     return document
 
 
+def _counted(notices: Sequence[Notice]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for notice in notices:
+        counts[notice.rule] = counts.get(notice.rule, 0) + notice.count
+    return counts
+
+
 def _write_json(document: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
@@ -394,4 +404,5 @@ def _exit_code(judged: Judged) -> int:
     if judged.request.records:
         unlike += states["order_only"]
     alarms = any(f.severity is not Severity.NOTE for f, _ in judged.findings)
-    return 1 if unlike or alarms or judged.imported.rejected or judged.imported.notices else 0
+    warned = any(n.rule != DATE_ORDER_REPAIRED for n in judged.imported.notices)
+    return 1 if unlike or alarms or judged.imported.rejected or warned else 0

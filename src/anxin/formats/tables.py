@@ -27,7 +27,7 @@ from anxin.domain.source import Deviation, Notice, Reject, Source
 from anxin.formats.deviation_log import DeviationLog
 from anxin.formats.digest import with_digest
 from anxin.formats.local_time import Doubt, LocalClock, zone_of
-from anxin.formats.table_dates import date_order_notice, provably_exchanged
+from anxin.formats.table_dates import date_order_notice, exchanged_back, provably_exchanged, repair_notice
 from anxin.formats.table_mapping import SUFFIX, FieldRule, Mapping, canonical_mapping
 from anxin.formats.table_rows import Cell, open_table
 from anxin.formats.table_values import (
@@ -250,6 +250,10 @@ class _Reader:
         if exchanged:
             repaired = self.mapping.date_order != "iso"
             batch.notices.append(date_order_notice(self.file, exchanged, len(self.dates), repaired=repaired))
+        if self.mapping.date_order != "iso":
+            as_written = provably_exchanged(exchanged_back(date) for date in self.dates)
+            if as_written:
+                batch.notices.append(repair_notice(self.file, as_written, len(self.dates)))
         if self.contradictions:
             some = ", ".join(sorted(self.contradictions)[:5])
             batch.notices.append(
@@ -257,7 +261,7 @@ class _Reader:
                     self.file,
                     "table.rated_power",
                     len(self.contradictions),
-                    f"{self.file}:{len(self.contradictions)} 个充电接口的额定功率前后不一({some}),取较大者。",
+                    f"{self.file}：{len(self.contradictions)} 个充电接口的额定功率前后不一（{some}），取较大者。",
                     f"{self.file}: the rated power of {len(self.contradictions)} connectors contradicts itself "
                     f"({some}); the higher one was taken.",
                 )
