@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 OUT := build
 
-.PHONY: help run test test-long lint format bench fuzz example-norway example-perth example-acn clean
+.PHONY: help run test test-long lint format docs bench fuzz example-norway example-perth example-acn clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +40,10 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contract
 format: $(VENV)/.installed  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed  ## write docs/rules.md and docs/policy.md anew from the code
+	$(BIN)/anxin rules --markdown > docs/rules.md
+	$(BIN)/anxin policy --markdown > docs/policy.md
 
 example-norway: $(VENV)/.installed  ## two public ledgers of one garage: 6,706 sessions in both, 172 in one
 	@$(BIN)/anxin audit --orders $(SHARED)/data/norway_trondheim_2021/dataset1_ev_charging_reports.csv \

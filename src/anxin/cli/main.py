@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from anxin import __version__
-from anxin.cli import audit, check, city
+from anxin.cli import audit, check, city, policy, rules
 from anxin.domain.errors import AnxinError
 
 EXIT_CANNOT = 2
+_COMMANDS: dict[str, Any] = {"audit": audit, "check": check, "city": city, "rules": rules, "policy": policy}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"anxin {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (audit, check, city):
+    for module in _COMMANDS.values():
         module.add_parser(commands)
     return top
 
@@ -30,9 +32,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = parser().parse_args(argv)
-    run = {"audit": audit.run, "check": check.run, "city": city.run}[args.command]
     try:
-        return run(args)
+        return _COMMANDS[args.command].run(args)
     except AnxinError as error:
         print(f"anxin {args.command}: {error}", file=sys.stderr)
         return EXIT_CANNOT
