@@ -31,9 +31,10 @@ _CLOCKS = {
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the register publishes, looked up by id: the span of each tariff's prices, the meters of each connector."""
+    """What the register publishes: the span of each tariff's prices, each operator's tariffs, a connector's meters."""
 
     prices: dict[str, tuple[int, int]]
+    tariffs: dict[str, tuple[Any, ...]]
     meters: dict[str, tuple[Any, ...]]
 
 
@@ -61,10 +62,15 @@ def published(register: Register) -> Published:
         price = period.energy_price_e4 + period.service_price_e4
         low, high = prices.get(period.tariff_id, (price, price))
         prices[period.tariff_id] = (min(low, price), max(high, price))
+    tariffs: dict[str, list[Any]] = {}
+    for tariff in register.tariffs:
+        tariffs.setdefault(tariff.operator_id, []).append(tariff)
     meters: dict[str, list[Any]] = {}
     for meter in register.meters:
         meters.setdefault(meter.connector_id, []).append(meter)
-    return Published(prices, {connector: tuple(stays) for connector, stays in meters.items()})
+    return Published(
+        prices, {o: tuple(held) for o, held in tariffs.items()}, {c: tuple(stays) for c, stays in meters.items()}
+    )
 
 
 def evidence_of(sides: Sides, known: Published, policy: Policy, zone: str) -> tuple[EvidenceRow, ...]:
@@ -138,21 +144,34 @@ def _money(sides: Sides, known: Published) -> Iterable[EvidenceRow]:
     average = None
     if amount is not None and energy is not None and energy > 0:
         average = f"∅ {money((amount * MILLI_WH_PER_KWH * 2 + energy) // (2 * energy))}"
-    spans = [known.prices[t] for o in sides.orders if (t := o["tariff_id"]) in known.prices]
+    spans = [known.prices[t] for o in sides.orders for t in _tariffs(o, known) if t in known.prices]
     prices = _several(money(low) if low == high else f"{money(low)} ~ {money(high)}" for low, high in spans)
     yield EvidenceRow("每 kWh（右为公布电价）", "Per kWh (right: published)", average, prices)
     yield EvidenceRow("电价", "Tariff", _several(o["tariff_id"] for o in sides.orders), None)
 
 
+def _tariffs(order: Row, known: Published) -> list[str]:
+    """The tariff that an order names, else those that its operator had in force at its start."""
+    if order["tariff_id"] is not None:
+        return [order["tariff_id"]]
+    at = order["start_utc_ms"]
+    held = known.tariffs.get(order["operator_id"] or "", ()) if at is not None else ()
+    return [
+        t.tariff_id for t in held
+        if t.valid_from_utc_ms <= at and (t.valid_to_utc_ms is None or at < t.valid_to_utc_ms)
+    ]  # fmt: skip
+
+
 def _identities(sides: Sides, known: Published) -> Iterable[EvidenceRow]:
     for zh, en, name in (("枪号", "Connector", "connector_id"), ("交易号", "Transaction", "transaction_id")):
         yield _pair(zh, en, _values(sides.orders, name), _values(sides.records, name))
-    meters = _values(sides.records, "meter_id")
-    yield _pair("电能表", "Meter", _values(sides.orders, "meter_id"), meters)
+    stated, meters = _values(sides.orders, "meter_id"), _values(sides.records, "meter_id")
     connector = sides.verdict["connector_id"]
     at = _first(sides.verdict["order_start_utc_ms"], sides.verdict["record_begin_utc_ms"])
     stays = known.meters.get(connector, ()) if connector is not None else ()
     here = [m for m in stays if at is None or m.installed_utc_ms <= at < _first(m.removed_utc_ms, at + 1)]
+    if stated or not here:
+        yield _pair("电能表", "Meter", stated, meters)
     if here:
         yield _pair("电能表（左为台账）", "Meter (left: register)", [m.meter_id for m in here], meters)
         gateways = [m.gateway_id for m in here if m.gateway_id]

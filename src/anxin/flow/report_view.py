@@ -83,7 +83,7 @@ def view_of(judged: Judged, summary: dict[str, Any], score: dict[str, Any] | Non
         sessions=dict(summary["sessions"]),
         totals=report_totals.totals(judged, verdicts, one_currency=len(currencies) <= 1),
         inputs=tuple(InputRow(f.path, f.sha256, f.dialect, f.rows, f.rejected) for f in imported.files),
-        notices=_notices(judged),
+        notices=tuple(NoticeRow(n.file, n.rule, n.count, n.zh, n.en) for n in imported.notices),
         findings_by_rule=_rules(judged, summary),
         rules_not_run=_not_run(judged),
         cases=cases.rows,
@@ -100,6 +100,7 @@ def view_of(judged: Judged, summary: dict[str, Any], score: dict[str, Any] | Non
         command=request.command,
         zone=zone,
         currency=currency,
+        compared={"orders", "records"} <= ground.facts.present,
     )
 
 
@@ -118,32 +119,6 @@ def _policy(judged: Judged) -> PolicyView:
         for name, v in sorted(policy.values.items())
     )
     return PolicyView(policy.title, policy.dated, policy.sha256, tuple(rows))
-
-
-def _notices(judged: Judged) -> tuple[NoticeRow, ...]:
-    """What the import said of whole files; and that one stream only was examined, where it was so."""
-    rows = [NoticeRow(n.file, n.rule, n.count, n.zh, n.en) for n in judged.imported.notices]
-    present = judged.verdicts.ground.facts.present
-    count = sum(judged.states.values())
-    if "records" not in present:
-        rows.append(
-            NoticeRow(
-                "--records", "audit.orders_alone", count,
-                "本次没有计量记录：只检查了订单本身，未与电能表核对；“有订单无记录”不表示缺少记录。",
-                "No meter records were given: the orders were examined by themselves and not against any meter; "
-                "“order only” does not mean that a record is missing.",
-            )
-        )  # fmt: skip
-    if "orders" not in present:
-        rows.append(
-            NoticeRow(
-                "--orders", "audit.records_alone", count,
-                "本次没有订单：只检查了计量记录本身，未与账单核对；“有记录无订单”不表示漏报订单。",
-                "No orders were given: the meter records were examined by themselves and not against any bill; "
-                "“record only” does not mean that an order is missing.",
-            )
-        )  # fmt: skip
-    return tuple(rows)
 
 
 def _missing(judged: Judged) -> dict[str, tuple[str, ...]]:

@@ -32,7 +32,8 @@ class Step:
 class Staircase:
     """The register as a line through `steps`, and where this case lies.
 
-    case_path   the part of the line that is the case itself, or empty
+    case_path   the part of the line that is the case itself, or empty where it has no reading of its own
+    case_x      where the case lies: between its readings, else between the readings around its time
     claim_y     the height that the register would have reached had the order been right, or None
     """
 
@@ -69,7 +70,9 @@ def staircase(case: CaseRow) -> Staircase | None:
         return None
     begin = next((i for i, p in enumerate(points) if p.kind == "case_begin"), None)
     end = next((i for i, p in enumerate(points) if p.kind == "case_end"), None)
-    claim = _claim(case, points[begin] if begin is not None else None)
+    around = _around(case, points) if begin is None and end is None else None
+    start = begin if begin is not None else around
+    claim = _claim(case, points[start] if start is not None else None)
     values = [p.register_milli_wh for p in points] + ([claim] if claim is not None else [])
     low, high = min(values), max(values)
     width, height = STAIR_WIDTH - _STAIR_LEFT - _STAIR_RIGHT, STAIR_HEIGHT - _STAIR_TOP - _STAIR_BOTTOM
@@ -82,11 +85,14 @@ def staircase(case: CaseRow) -> Staircase | None:
 
     steps = tuple(Step(x(i), y(p.register_milli_wh), p) for i, p in enumerate(points))
     case_steps = steps[begin : end + 1] if begin is not None and end is not None and begin < end else ()
+    within = (case_steps[0].x, case_steps[-1].x) if case_steps else None
+    if around is not None:
+        within = (steps[around].x, steps[around + 1].x)
     return Staircase(
         steps=steps,
         path=_line(steps),
         case_path=_line(case_steps),
-        case_x=(case_steps[0].x, case_steps[-1].x) if case_steps else None,
+        case_x=within,
         claim_y=None if claim is None else y(claim),
         low_milli_wh=low,
         high_milli_wh=high,
@@ -127,6 +133,14 @@ def map_drawing(view: MapView | None) -> MapDrawing | None:
     drawn = ranked[-MAX_STATIONS:]
     marks = tuple((*place(s.longitude, s.latitude), s) for s in drawn)
     return MapDrawing(tuple(districts), marks, len(ranked) - len(drawn))
+
+
+def _around(case: CaseRow, points: Sequence[RegisterPoint]) -> int | None:
+    """Return the last reading before a case that has none of its own, None where it does not lie between two."""
+    if case.start_utc_ms is None:
+        return None
+    before = sum(point.time_utc_ms <= case.start_utc_ms for point in points)
+    return before - 1 if 0 < before < len(points) else None
 
 
 def _claim(case: CaseRow, begin: RegisterPoint | None) -> int | None:

@@ -116,8 +116,11 @@ def _case_text(template: Template, view: ReportView, case: CaseRow, number: int,
 def _charts(view: ReportView) -> dict[str, Chart | None]:
     drawn = buckets(view.daily)
     all_states = [word.value for word in words.STATES]
+    if not view.compared:
+        # Every session is of the one stream that was given: a second drawing would repeat the first.
+        all_states = [state for state in all_states if view.sessions.get(state)]
     odd = [state for state in all_states if state in {"disagree", "order_only", "record_only"}]
-    any_odd = any(getattr(row, state) for row in drawn.rows for state in odd)
+    any_odd = view.compared and any(getattr(row, state) for row in drawn.rows for state in odd)
     return {
         "sessions": sessions_chart(drawn, all_states, 180) if drawn.rows else None,
         "odd": sessions_chart(drawn, odd, 120) if any_odd else None,
@@ -133,7 +136,7 @@ def _choices(view: ReportView, cases: Sequence[CaseRow]) -> dict[str, Any]:
     return {
         "rules": [(rule, titles.get(rule)) for rule in rules],
         "severities": [w for w in words.SEVERITIES if any(case.severity == w.value for case in cases)],
-        "states": [w for w in words.STATES if any(case.state == w.value for case in cases)],
+        "states": [w for w in (*words.STATES, *words.OTHER_CASES) if any(case.state == w.value for case in cases)],
         "operators": sorted(operators.items(), key=lambda item: (item[1], item[0])),
     }
 
@@ -144,8 +147,8 @@ def _worst_first(case: CaseRow) -> tuple[int, int, str]:
     return words.severity_rank(case.severity), -weight, case.session_id
 
 
-def _worst_rule_first(rule: Any) -> tuple[int, int, str]:
-    return words.severity_rank(rule.severity), -rule.count, rule.id
+def _worst_rule_first(rule: Any) -> tuple[bool, int, int, str]:
+    return not rule.count, words.severity_rank(rule.severity), -rule.count, rule.id
 
 
 def _bounded(rows: Iterable[Any], limit: int = MAX_ROWS, total: int | None = None) -> Shown:

@@ -70,7 +70,8 @@ class NoticeRow:
 class Totals:
     """Sums over the sessions that have both an order and a record, so that like is compared with like.
 
-    `amount_recomputed_e4` is None where no tariff was given. `unmatched_order_milli_wh` is billed without any record,
+    `amount_recomputed_e4` is None where no tariff was given; a session within the tolerance counts as
+    billed. `unmatched_order_milli_wh` is billed without any record,
     `unmatched_record_milli_wh` measured without any order; both None where not summed.
     """
 
@@ -182,7 +183,8 @@ class CaseRow:
     """One session that an inspector should look at, with everything that its judgement rests on.
 
     session_id   stable id of the session in verdicts.parquet; also the anchor in the page
-    state        a SessionState value; severity the worst among its findings
+    state        a SessionState value, or for findings that no session carries `operator_totals`, `meter_chain` or
+                 `not_of_a_session`; severity the worst among its findings
     answer       the answer on its signature (Answer value) or None where no record exists; reason a stable id
     amount_e4, expected_amount_e4   as billed, and as recomputed from the signed energy; None where not known
     """
@@ -321,6 +323,7 @@ class ReportView:
     sessions               number of sessions by SessionState value
     cases                  any number in any order: the page shows the first MAX_CASES by severity, then difference
     cases_total            all cases that exist; None means that `cases` holds them all
+    compared               False where orders or records only were given: they were examined, nothing was compared
     differences            the counts that `difference_bins` returns; empty where no session has both sides
     command                the words of the command that makes this report again
     """
@@ -348,6 +351,7 @@ class ReportView:
     command: tuple[str, ...] = ()
     zone: str = "Asia/Shanghai"
     currency: str = "CNY"
+    compared: bool = True
 
 
 def difference_bins(differences: Iterable[tuple[int, int]]) -> tuple[int, ...]:

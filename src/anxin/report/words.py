@@ -26,6 +26,12 @@ STATES = (
     Word("record_only", "有记录无订单", "Record only", "meter"),
     Word("pending", "待补报", "Pending", "clock"),
 )
+#: What a case is that is no session: findings about an operator's totals, a meter's chain of readings, or neither.
+OTHER_CASES = (
+    Word("operator_totals", "运营商合计", "Operator totals", "order"),
+    Word("meter_chain", "电能表前后", "Meter in time", "meter"),
+    Word("not_of_a_session", "不属某次充电", "Of no session", "dot"),
+)
 #: From gravest to lightest; cases are sorted so.
 SEVERITIES = (
     Word("grave", "严重", "Grave", "diamond"),
@@ -60,7 +66,13 @@ NEEDS = (
     Word("record_periods", "计量分时明细", "record periods"),
 )
 
-_GROUPS = {"state": STATES, "severity": SEVERITIES, "answer": ANSWERS, "status": STATUSES, "need": NEEDS}
+_GROUPS = {
+    "state": (*STATES, *OTHER_CASES),
+    "severity": SEVERITIES,
+    "answer": ANSWERS,
+    "status": STATUSES,
+    "need": NEEDS,
+}
 _BY_VALUE = {group: {word.value: word for word in words} for group, words in _GROUPS.items()}
 _RANK = {word.value: rank for rank, word in enumerate(SEVERITIES)}
 
