@@ -231,8 +231,10 @@ def load_facts(imported: Imported, register: Register, as_of_utc_ms: int | None,
         if name in arrow and paths:
             # Canonical files come after what was decoded, numbered on from it.
             more = _complete(name, engine.load_parquet(f"{name}_files", paths, NUMBERS.get(name)))
-            number = NUMBERS[name]
-            tables[name] = tables[name].union(more.mutate(**{number: more[number] + arrow[name].num_rows}))
+            number = NUMBERS.get(name)
+            if number is not None:
+                more = more.mutate(**{number: more[number] + arrow[name].num_rows})
+            tables[name] = tables[name].union(more)
         if name in arrow or paths:
             present.add(name)
     as_of = _latest(tables, engine) if as_of_utc_ms is None else as_of_utc_ms

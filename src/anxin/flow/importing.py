@@ -34,7 +34,7 @@ from anxin.formats import meter_envelope, ocpi, safe_xml, sniff, tables, tcec102
 from anxin.formats.meter_envelope import ContentKey
 from anxin.formats.signed_records import signed_record, split_records
 from anxin.formats.sniff import Dialect
-from anxin.formats.table_mapping import Mapping, canonical_mapping
+from anxin.formats.table_mapping import Mapping
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.reconcile.facts import table_of
 from anxin.reconcile.policy import Policy
@@ -179,11 +179,11 @@ def _yields(
         dialect = sniff.sniff(head, str(path))
         file.dialect = dialect.value
         raw.seek(0)
-        if dialect is Dialect.PARQUET and _is_canonical(path, kind):
+        canonical = _canonical(path, kind) if dialect is Dialect.PARQUET else None
+        if canonical is not None:
             file.sha256 = _sha256(raw)
-            metadata = pq.read_metadata(path)
-            file.rows = metadata.num_rows
-            imported.parquet.setdefault(kind, []).append(path)
+            file.rows = pq.read_metadata(path).num_rows
+            imported.parquet.setdefault(canonical, []).append(path)
             return
         digest = hashlib.sha256()
         ahead: list[tuple[Future[_Yield], int]] = []
@@ -254,17 +254,28 @@ def _gunzip(data: bytes, path: Path) -> bytes:
     return plain
 
 
-def _is_canonical(path: Path, kind: str) -> bool:
+#: Columns by which a canonical Parquet file is known, and the option under which it is given.
+_CANONICAL = (
+    ("order_periods", {"order_id", "period_no"}, "orders"),
+    ("record_periods", {"record_id", "period_no"}, "records"),
+    ("operator_totals", {"operator_id", "check_id"}, "orders"),
+    ("orders", {"order_id"}, "orders"),
+    ("records", {"record_id"}, "records"),
+)
+
+
+def _canonical(path: Path, kind: str) -> str | None:
+    """The facts table that a Parquet file holds in its canonical columns; None where it needs a mapping."""
     try:
-        columns = pq.read_schema(path).names
+        columns = set(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-    mapping = canonical_mapping(columns)
-    if mapping is None:
-        return False
-    if mapping.kind != kind:
-        raise InputError(f"{path}: holds {mapping.kind}, but was given as {kind}")
-    return True
+    for name, marks, given_as in _CANONICAL:
+        if marks <= columns:
+            if given_as != kind:
+                raise InputError(f"{path}: holds {name}, but was given as {kind}")
+            return name
+    return None
 
 
 def _sha256(raw: Any) -> str:

@@ -74,7 +74,15 @@ class DuckDBEngine:
         return parts[0] if len(parts) == 1 else ibis.union(*parts)
 
     def stage(self, name: str, expression: Any) -> Any:
-        return self._con.create_table(_checked(name), expression, overwrite=True)
+        # One statement, where Ibis' own create_table makes a temporary table, fills it and renames it. DuckDB sums
+        # integers to 128 bits; the cast back fails loudly where a sum does not fit, as it should.
+        columns = ", ".join(
+            f'CAST("{column}" AS BIGINT) AS "{column}"' if kind.is_int64() else f'"{column}"'
+            for column, kind in expression.schema().items()
+        )
+        query = f"SELECT {columns} FROM ({self._con.compile(expression)})"
+        self._con.raw_sql(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS {query}')
+        return self._con.table(name)
 
     def rows(self, expression: Any) -> pa.Table:
         table: pa.Table = self._con.to_pyarrow(expression)

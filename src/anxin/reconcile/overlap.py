@@ -79,13 +79,14 @@ def _record_intervals(records: Any, policy: Policy) -> Any:
 
 
 def _measured(found: Any, share_ppm: int) -> Any:
-    """Candidates that overlap: `strong` by themselves, the others only within the clock's limit."""
+    """Candidates that overlap: `strong` by themselves, the others at all within the clock's limit (then the energies
+    decide: what remains of an order after midnight may be shorter than the clock is off)."""
     both = ibis.least(found.b, found.d) - ibis.greatest(found.a, found.c)
     widened = ibis.least(found.b, found.d + found.slack) - ibis.greatest(found.a, found.c - found.slack)
     shorter = ibis.least(found.b - found.a, found.d - found.c)
     return found.mutate(
         strong=(both > 0) & (both * 1_000_000 >= shorter * share_ppm),
-        weak=(widened > 0) & (widened * 1_000_000 >= shorter * share_ppm),
+        weak=widened > 0,
     ).filter(ibis._.weak)
 
 
@@ -114,11 +115,15 @@ def _settled(free: Any) -> Any:
 
 def _balancing(weak: Any, by_id: Any) -> Any:
     """Pairs whose energies agree, counting what orders matched by id already take of the record."""
-    partners = by_id.semi_join(weak, "record_no")
-    taken = partners.group_by("record_no").agg(taken=partners.order_energy_milli_wh.sum())
-    weak = weak.left_join(taken, "record_no")
-    rest = weak.record_energy_milli_wh - ibis.coalesce(weak.taken, 0) - weak.energy_milli_wh
-    return weak.filter(rest.abs() <= weak.record_quantum_milli_wh + 2 * weak.energy_quantum_milli_wh)
+    partners = by_id.semi_join(weak, "record_no").select("record_no", "order_no", "order_energy_milli_wh")
+    # A partner may have several records (a power failure): what counts is all that its records measured.
+    measured = by_id.semi_join(partners, "order_no").group_by("order_no").agg(given=ibis._.record_energy_milli_wh.sum())
+    partners = partners.join(measured, "order_no")
+    balance = partners.group_by("record_no").agg(taken=partners.order_energy_milli_wh.sum(), given=partners.given.max())
+    weak = weak.left_join(balance, "record_no")
+    given = ibis.coalesce(weak.given, weak.record_energy_milli_wh)
+    rest = given - ibis.coalesce(weak.taken, 0) - weak.energy_milli_wh
+    return weak.filter(rest.abs() <= 2 * (weak.record_quantum_milli_wh + weak.energy_quantum_milli_wh))
 
 
 def _spans(engine: Engine, table: Any, start: str, end: str) -> int:
