@@ -66,14 +66,18 @@ def cases_of(judged: Judged, verdicts: Any, zone: str) -> Cases:
     ]  # fmt: skip
     # 3 Neighbours.
     registered = published(judged.register)
-    points = neighbours(judged, [_anchor(s, registered.meters) for s in sides])
+    gathered = list(enumerate(_gathered(loose), start=1))
+    # A gathering has no session's number: its anchor takes the negative of its own.
+    anchors = [_anchor(s, registered.meters) for s in sides]
+    anchors += [Anchor(-number, group[0].meter_id, group[0].at_utc_ms, frozenset()) for number, group in gathered]
+    points = neighbours(judged, anchors)
     # 4 Build.
     places = _Places(judged)
     built = [
         places.case(s, points.get(s.verdict["session_no"], ()), evidence_of(s, registered, judged.policy, zone))
         for s in sides
     ]
-    others = [places.loose_case(number, group) for number, group in enumerate(_gathered(loose), start=1)]
+    others = [places.loose_case(number, group, points.get(-number, ())) for number, group in gathered]
     return Cases((*built, *others), total + len(others))
 
 
@@ -237,11 +241,11 @@ class _Places:
             **self._of(row["connector_id"], row["operator_id"]),
         )
 
-    def loose_case(self, number: int, findings: list[Finding]) -> CaseRow:
-        """Return a case of findings that no session carries: an operator's totals, or a meter's chain of readings."""
+    def loose_case(self, number: int, findings: list[Finding], registers: Iterable[RegisterPoint]) -> CaseRow:
+        """Return a case of findings that no session carries: an operator's totals, or a meter's records."""
         first = findings[0]
         moments = [f.at_utc_ms for f in findings if f.at_utc_ms is not None]
-        kind = "meter_chain" if first.meter_id else "operator_totals" if first.operator_id else "not_of_a_session"
+        kind = "meter" if first.meter_id else "operator_totals" if first.operator_id else "not_of_a_session"
         return CaseRow(
             session_id=f"finding-{number}",
             state=kind,
@@ -252,6 +256,7 @@ class _Places:
             start_utc_ms=min(moments, default=None),
             end_utc_ms=max(moments, default=None),
             findings=tuple(finding_row(f) for f in findings),
+            registers=tuple(registers),
             **self._of(first.connector_id, first.operator_id),
         )
 

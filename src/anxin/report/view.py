@@ -183,7 +183,7 @@ class CaseRow:
     """One session that an inspector should look at, with everything that its judgement rests on.
 
     session_id   stable id of the session in verdicts.parquet; also the anchor in the page
-    state        a SessionState value, or for findings that no session carries `operator_totals`, `meter_chain` or
+    state        a SessionState value, or for findings that no session carries `operator_totals`, `meter` or
                  `not_of_a_session`; severity the worst among its findings
     answer       the answer on its signature (Answer value) or None where no record exists; reason a stable id
     amount_e4, expected_amount_e4   as billed, and as recomputed from the signed energy; None where not known

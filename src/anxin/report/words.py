@@ -26,10 +26,10 @@ STATES = (
     Word("record_only", "有记录无订单", "Record only", "meter"),
     Word("pending", "待补报", "Pending", "clock"),
 )
-#: What a case is that is no session: findings about an operator's totals, a meter's chain of readings, or neither.
+#: What a case is that is no session: findings about an operator's totals, a meter's records, or neither.
 OTHER_CASES = (
     Word("operator_totals", "运营商合计", "Operator totals", "order"),
-    Word("meter_chain", "电能表前后", "Meter in time", "meter"),
+    Word("meter", "电能表记录", "Meter's records", "meter"),
     Word("not_of_a_session", "不属某次充电", "Of no session", "dot"),
 )
 #: From gravest to lightest; cases are sorted so.
