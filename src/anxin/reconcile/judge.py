@@ -92,10 +92,15 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     found = found.left_join(of_record.semi_join(raw, "record_no"), "record_no")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.mutate(session_no=ibis.coalesce(found.session_no, found.order_session, found.record_session))
+    # `spoke_of` is the session that the rule itself spoke of; the others are only filed under theirs.
+    found = found.mutate(
+        spoke_of=found.session_no,
+        session_no=ibis.coalesce(found.session_no, found.order_session, found.record_session),
+    )
     found = engine.stage("placed_findings", found.drop("order_session", "record_session"))
-    # Ids: all of the session's where the rule spoke of the session, and of each row that it named.
-    members = ground.members.semi_join(found, "session_no")
+    # Ids: all of the session's where the rule spoke of the session, else only those of the rows that it named: what is
+    # wrong with one half of a split order is not said of the other.
+    members = ground.members.semi_join(found, ground.members.session_no == found.spoke_of)
     many_orders = _ids_of(members.select("session_no", "order_no").distinct().join(order_ids, "order_no"), "order_id")
     many_records = _ids_of(
         members.select("session_no", "record_no").distinct().join(record_ids, "record_no"), "record_id"
@@ -110,9 +115,9 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
         named = named.semi_join(found, column)
         found = found.left_join(named, column)
         found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.left_join(many_orders, "session_no")
+    found = found.left_join(many_orders.rename(spoke_of="session_no"), "spoke_of")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.left_join(many_records, "session_no")
+    found = found.left_join(many_records.rename(spoke_of="session_no"), "spoke_of")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     order_list = ibis.coalesce(found.order_ids, _both(found.order_no_id, found.other_order_no_id))
     # A rule that names two records speaks of neighbours, not of its session's own.
