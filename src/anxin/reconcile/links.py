@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from anxin.domain.meter_record import Answer
 from anxin.reconcile.grouping import ANSWER_RANK, all_or_null, rank_of, total
 
 if TYPE_CHECKING:
     from anxin.reconcile.policy import Policy
+
+#: The weakest answer whose registers still prove something: a ledger's records are unsigned, but not refuted.
+LEAST_TRUSTED = ANSWER_RANK[Answer.CANNOT_JUDGE.value]
 
 
 def links_between(records: Any, policy: Policy) -> Any:
@@ -86,7 +90,7 @@ def brackets_of(sessions: Any, links: Any, policy: Policy) -> Any:
     """Orders without a record that lie in the gap of a link, with what the gap holds in all.
 
     balanced = the orders of the gap add up to the register's gap within their digits: a record was lost on its way,
-    but the signed registers before and after prove its energy.
+    but the signed registers before and after prove its energy. A forged or malformed record proves nothing.
     """
     slack = policy.int("time.clock_synchronised")
     gaps = links.select(
@@ -115,4 +119,12 @@ def brackets_of(sessions: Any, links: Any, policy: Policy) -> Any:
     )
     both = inside.join(totals, "gap_record_no")
     off = both.register_gap - both.gap_energy
-    return both.mutate(balanced=ibis.coalesce(off.abs() <= both.tolerance + both.gap_quantum, False))
+    within = ibis.coalesce(off.abs() <= both.tolerance + both.gap_quantum, False)
+    return both.mutate(balanced=within & (both.gap_answer <= LEAST_TRUSTED))
+
+
+def telling(brackets: Any) -> Any:
+    """The brackets whose registers tell something of their orders: both known, neither forged nor malformed."""
+    return brackets.filter(
+        (brackets.gap_answer <= LEAST_TRUSTED) & brackets.gap_energy.notnull() & brackets.register_gap.notnull()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anxin.domain.finding import Severity
+from anxin.reconcile.links import telling
 from anxin.reconcile.raising import raised
 from anxin.reconcile.rule import Basis, Cause, Rule
 
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
-    """Orders without a record whose late window has passed and that no balanced bracket accounts for."""
+    """Orders without a record whose late window has passed and of which no registers around them tell anything.
+
+    Where two trusted registers do, R20 says that the record was lost, or R07 that the gap holds other energy, as soon
+    as the gap's own window has passed.
+    """
     lone = ground.sessions.filter((ground.sessions.records == 0) & (ground.sessions.orders > 0))
-    lone = lone.anti_join(ground.brackets, "session_no")
+    lone = lone.anti_join(telling(ground.brackets), "session_no")
     ended = lone.order_end_utc_ms.fill_null(lone.order_start_utc_ms).fill_null(0)
     overdue = lone.filter(ended + policy.int("late.record_window") < ground.facts.as_of_utc_ms)
     return [

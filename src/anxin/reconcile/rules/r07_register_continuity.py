@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anxin.domain.finding import Severity
+from anxin.reconcile.links import LEAST_TRUSTED, telling
 from anxin.reconcile.raising import raised
 from anxin.reconcile.rule import Basis, Cause, Rule
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Suspicious links between neighbouring sessions of one meter, less what lost records account for."""
     # An untrusted record proves no gap: what is wrong with it is said by R17 and R18.
-    links = ground.links.filter(ground.links.answer_rank <= 1)
+    links = ground.links.filter(ground.links.answer_rank <= LEAST_TRUSTED)
     brackets = ground.brackets
     back = links.filter(links.register_gap < -links.tolerance)
     rest = links.filter(links.register_gap > links.tolerance)
@@ -37,7 +38,8 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         & (elsewhere.order_end_utc_ms <= elsewhere.to_utc_ms + slack)
     )
     empty = empty.anti_join(elsewhere, "record_no")
-    unbalanced = brackets.filter(~brackets.balanced & (brackets.gap_answer <= 1) & (brackets.to_utc_ms < overdue))
+    told = telling(brackets)
+    unbalanced = told.filter(~told.balanced & (told.to_utc_ms < overdue))
     # An order that another gap accounts for needs no second one.
     unbalanced = unbalanced.anti_join(brackets.filter(brackets.balanced), "session_no")
     unbalanced = unbalanced.mutate(allowed=unbalanced.tolerance + unbalanced.gap_quantum)

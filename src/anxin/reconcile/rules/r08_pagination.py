@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anxin.domain.finding import Severity
+from anxin.reconcile.links import LEAST_TRUSTED
 from anxin.reconcile.raising import raised
 from anxin.reconcile.record_checks import r08
 from anxin.reconcile.rule import Basis, Cause, Rule
@@ -19,7 +20,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
 
     A missing page whose register moved is energy that R07 speaks of; one that a lost record accounts for is R20.
     """
-    links = ground.links.filter(ground.links.answer_rank <= 1)
+    links = ground.links.filter(ground.links.answer_rank <= LEAST_TRUSTED)
     overdue = ground.facts.as_of_utc_ms - policy.int("late.record_window")
     held = ground.brackets.select(record_no="gap_record_no").distinct()
     still = links.register_gap.abs() <= links.tolerance
