@@ -26,13 +26,15 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     )  # fmt: skip
     on = {"session_no": "session_no", "order_no": "order_no", "record_no": "record_no", "at_utc_ms": "at"}
     if {"connectors", "verifications"} <= facts.present:
-        # The verification in force is the latest one made before the session.
+        # The verification in force is the latest one passed before the session: a later, shorter one replaces an
+        # earlier, longer one, and a failed one gives no validity.
         verifications = facts.verifications
-        last = sessions.join(chargers, "connector_id").join(
-            verifications.select("charger_id", "verified_utc_ms", "valid_to_utc_ms", "passed"), "charger_id"
-        )
+        passed = verifications.filter(verifications.passed)
+        # Two of one moment: the longer one.
+        passed = passed.group_by(["charger_id", "verified_utc_ms"]).agg(valid_to_utc_ms=passed.valid_to_utc_ms.max())
+        last = sessions.join(chargers, "connector_id").join(passed, "charger_id")
         last = last.filter(last.verified_utc_ms <= last.at)
-        newest = last.group_by("session_no").agg(valid_to=last.valid_to_utc_ms.max())
+        newest = last.group_by("session_no").agg(valid_to=last.valid_to_utc_ms.argmax(last.verified_utc_ms))
         expired = sessions.join(newest, "session_no")
         expired = expired.filter(expired.at >= expired.valid_to)
         # Small side first: only chargers with a failed verification need the order of their verifications.
