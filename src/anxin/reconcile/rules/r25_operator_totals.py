@@ -24,19 +24,21 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     stated = totals.select(
         "operator_id", "check_id", "order_count", "energy_milli_wh", "amount_e4",
         span_from="start_utc_ms", span_to="end_utc_ms",
-    )  # fmt: skip
+    ).distinct()  # fmt: skip
     orders = ground.orders.select(
         "operator_id", started="start_utc_ms", energy=ibis.coalesce(ground.orders.energy_milli_wh, 0),
         amount=ibis.coalesce(ground.orders.amount_e4, 0),
     )  # fmt: skip
     within = stated.join(orders, "operator_id")
     within = within.filter((within.started >= within.span_from) & (within.started < within.span_to + MS_PER_S))
-    came = within.group_by(["operator_id", "check_id"]).agg(
+    # One check id may come with other content; each statement is held to the orders of its own span.
+    check = ["operator_id", "check_id", "span_from", "span_to"]
+    came = within.group_by(check).agg(
         came_count=within.count(),
         came_energy=within.energy.sum().cast("int64"),
         came_amount=within.amount.sum().cast("int64"),
     )
-    both = stated.left_join(came, ["operator_id", "check_id"])
+    both = stated.left_join(came, check)
     both = both.select(
         "operator_id", "check_id", "order_count", "energy_milli_wh", "amount_e4", "span_from",
         came_count=ibis.coalesce(both.came_count, 0), came_energy=ibis.coalesce(both.came_energy, 0),
