@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from anxin.domain.finding import Severity
+from anxin.reconcile.grouping import all_or_null, total
 from anxin.reconcile.pricing import MAX_ENERGY_PRICED, MAX_PRICE_E4
 from anxin.reconcile.raising import raised
 from anxin.reconcile.rule import Basis, Cause, Rule
@@ -34,25 +35,23 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     )
     on = {"order_no": "order_no", "at_utc_ms": "start_utc_ms"}
     # What exceeds these bounds is no bill (R10 speaks of it), and its product would exceed 64 bits.
-    periods = periods.filter(
+    priced = periods.filter(
         (periods.energy_milli_wh.abs() <= MAX_ENERGY_PRICED) & (periods.energy_price_e4.abs() <= MAX_PRICE_E4)
     )
     # Money of a period: energy x price, rounded; the energy itself is shown to its last digit.
-    price_digit = periods.energy_price_e4 * periods.energy_quantum_milli_wh // MILLI_WH_PER_KWH
-    priced = periods.mutate(
-        should=(periods.energy_milli_wh * periods.energy_price_e4 + MILLI_WH_PER_KWH // 2) // MILLI_WH_PER_KWH,
+    price_digit = priced.energy_price_e4 * priced.energy_quantum_milli_wh // MILLI_WH_PER_KWH
+    priced = priced.mutate(
+        should=(priced.energy_milli_wh * priced.energy_price_e4 + MILLI_WH_PER_KWH // 2) // MILLI_WH_PER_KWH,
         allowed=price_digit + DEFAULT_STEP_E4 * steps,
     )
     wrong_money = priced.filter((priced.energy_amount_e4 - priced.should).abs() > priced.allowed)
     sums = periods.group_by("order_no").agg(
         parts=periods.count(),
-        energy_sum=periods.energy_milli_wh.sum().cast("int64"),
+        energy_sum=all_or_null(periods.energy_milli_wh, total(periods.energy_milli_wh)),
         money_sum=(ibis.coalesce(periods.energy_amount_e4, 0) + ibis.coalesce(periods.service_amount_e4, 0))
         .sum()
         .cast("int64"),
-        complete=(
-            periods.energy_milli_wh.notnull() & periods.energy_amount_e4.notnull() & periods.service_amount_e4.notnull()
-        ).all(),
+        complete=(periods.energy_amount_e4.notnull() & periods.service_amount_e4.notnull()).all(),
     )
     summed = orders.join(sums, "order_no")
     summed = summed.mutate(
