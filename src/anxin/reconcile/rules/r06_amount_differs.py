@@ -22,7 +22,7 @@ MILLI_WH_PER_KWH = 1_000_000
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Prices that were not published, and sessions whose total is outside what their signed energy can cost.
 
-    Where the record has as many tariff periods as the order, each period's signed energy is priced and the sum is
+    Where the record has the very tariff periods of the order, each period's signed energy is priced and the sum is
     exact. Else the total must lie between the signed energy at the lowest and at the highest price that the session
     touched; with one price that is exact as well. Rounding: `bill.rounding_steps` steps of money a rounded figure.
     """
@@ -82,17 +82,26 @@ def _expected(ground: Ground, periods: Any, policy: Policy) -> Any:
     bounds = placed.group_by("session").agg(
         low=placed.price.min(), high=placed.price.max(), order_periods=placed.count(), step_e4=placed.step_e4.max()
     )
+    # Nothing is guessed: every order of the session states its periods, and each of them has a published price.
+    stated = _stated_periods(ground)
+    bounds = bounds.join(stated, ["session", "order_periods"])
     with_periods = sessions.join(bounds, sessions.session_no == bounds.session)
+    with_periods = with_periods.filter(with_periods.orders == with_periods.stated_orders)
     exact = _exact(ground, periods)
     detailed = with_periods.left_join(exact, "order_no")
-    one_to_one = (detailed.orders == 1) & (detailed.records == 1) & (detailed.exact_periods == detailed.order_periods)
+    one_to_one = (
+        (detailed.orders == 1)
+        & (detailed.records == 1)
+        & (detailed.exact_periods == detailed.order_periods)
+        & (detailed.signed_periods == detailed.order_periods)
+    )
     detailed = detailed.mutate(
         low_e4=ibis.ifelse(one_to_one, detailed.exact_e4, _cost(detailed.record_energy_milli_wh, detailed.low)),
         high_e4=ibis.ifelse(one_to_one, detailed.exact_e4, _cost(detailed.record_energy_milli_wh, detailed.high)),
     )
     # Sessions without periods: the whole tariff's range.
     plain = with_tariff(
-        sessions.anti_join(bounds, sessions.session_no == bounds.session), "order_start_utc_ms", ground.facts
+        sessions.anti_join(stated, sessions.session_no == stated.session), "order_start_utc_ms", ground.facts
     )
     ranges = price_range(ground.facts).rename(low="low_e4", high="high_e4")
     plain = plain.join(ranges, "tariff_id").mutate(order_periods=ibis.literal(1, "int64"))
@@ -109,6 +118,16 @@ def _expected(ground: Ground, periods: Any, policy: Policy) -> Any:
     return both.mutate(tolerance=rounding + _cost(digits, both.high))
 
 
+def _stated_periods(ground: Ground) -> Any:
+    """Sessions whose orders state tariff periods: how many periods, and how many orders do."""
+    orders = ground.orders.select("order_no", "order_id", "content_digest")
+    each = ground.order_periods.join(orders, ["order_id", "content_digest"])
+    each = each.group_by("order_no").agg(periods=each.count())
+    each = each.left_join(ground.members.select("order_no", "session_no").distinct(), "order_no")
+    each = each.mutate(session=ibis.coalesce(each.session_no, each.order_no * 2))
+    return each.group_by("session").agg(order_periods=each.periods.sum().cast("int64"), stated_orders=each.count())
+
+
 def _exact(ground: Ground, periods: Any) -> Any:
     """Orders whose record has tariff periods: the sum of each period's signed energy at its published price."""
     signed = ground.record_periods.join(ground.records.select("record_id", "record_no"), "record_id").select(
@@ -119,9 +138,10 @@ def _exact(ground: Ground, periods: Any) -> Any:
     )
     signed = signed.join(pairs, "record_no").select("order_no", "period_no", "signed_milli_wh")
     both = periods.join(signed, ["order_no", "period_no"])
-    return both.group_by("order_no").agg(
+    priced = both.group_by("order_no").agg(
         exact_e4=_cost(both.signed_milli_wh, both.price).sum().cast("int64"), exact_periods=both.count()
     )
+    return priced.join(signed.group_by("order_no").agg(signed_periods=signed.count()), "order_no")
 
 
 def _cost(energy_milli_wh: Any, price_e4: Any) -> Any:
