@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from anxin.reconcile.policy import Policy
 
 MS_PER_DAY = 86_400_000
-#: A session is looked for on as many days as the longest interval covers, but never more than this.
+#: What lasts longer is a clock that was never set, not a session, and takes no part: it would overlap everything.
 MAX_SPAN_DAYS = 62
 
 
@@ -31,8 +31,9 @@ def overlaps(
     o, r = _order_intervals(orders), _record_intervals(records, policy)
     new_orders = engine.stage("new_orders", o.semi_join(lone_orders, "order_no"))
     new_records = engine.stage("new_records", r.semi_join(lone_records, "record_no"))
-    from_orders = _candidates(new_orders, "a", "b", r, "c", _spans(engine, r, "c", "d"))
-    from_records = _candidates(new_records, "c", "d", o, "a", _spans(engine, o, "a", "b"))
+    slack = policy.int("time.clock_synchronised")
+    from_orders = _candidates(new_orders, "a", "b", r, "c", _spans(engine, r, "c", "d", slack))
+    from_records = _candidates(new_records, "c", "d", o, "a", _spans(engine, o, "a", "b", slack))
     found = engine.stage(
         "overlap_candidates", from_orders.union(from_records.select(from_orders.columns), distinct=True)
     )
@@ -50,7 +51,7 @@ def overlaps(
 
 def _order_intervals(orders: Any) -> Any:
     rows = orders.filter(orders.connector_id.notnull() & orders.start_utc_ms.notnull())
-    return rows.select(
+    intervals = rows.select(
         "order_no",
         "connector_id",
         "energy_milli_wh",
@@ -60,12 +61,13 @@ def _order_intervals(orders: Any) -> Any:
         order_step="time_quantum_ms",
         order_ended=rows.end_utc_ms.notnull(),
     )
+    return intervals.filter(intervals.b - intervals.a <= MAX_SPAN_DAYS * MS_PER_DAY)
 
 
 def _record_intervals(records: Any, policy: Policy) -> Any:
     rows = records.filter(records.connector_id.notnull() & records.begin_utc_ms.notnull())
     allowed = policy.int("time.clock_synchronised")
-    return rows.select(
+    intervals = rows.select(
         "record_no",
         "connector_id",
         record_energy_milli_wh="energy_milli_wh",
@@ -76,6 +78,7 @@ def _record_intervals(records: Any, policy: Policy) -> Any:
         record_step="time_quantum_ms",
         record_ended=rows.end_utc_ms.notnull(),
     )
+    return intervals.filter(intervals.d - intervals.c <= MAX_SPAN_DAYS * MS_PER_DAY)
 
 
 def _measured(found: Any, share_ppm: int) -> Any:
@@ -126,10 +129,10 @@ def _balancing(weak: Any, by_id: Any) -> Any:
     return weak.filter(rest.abs() <= 2 * (weak.record_quantum_milli_wh + weak.energy_quantum_milli_wh))
 
 
-def _spans(engine: Engine, table: Any, start: str, end: str) -> int:
-    """Days that the longest interval of `table` reaches beyond its first day, bounded."""
+def _spans(engine: Engine, table: Any, start: str, end: str, slack_ms: int) -> int:
+    """Days that the longest interval of `table`, with its clock's limit, reaches beyond its first day."""
     longest = engine.rows(table.agg(ms=(table[end] - table[start]).max()))["ms"][0].as_py() or 0
-    return min(max(int(longest) // MS_PER_DAY + 1, 1), MAX_SPAN_DAYS)
+    return (int(longest) + slack_ms) // MS_PER_DAY + 1
 
 
 def _end(start: Any, end: Any, quantum: Any) -> Any:
