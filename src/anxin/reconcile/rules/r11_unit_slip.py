@@ -19,7 +19,9 @@ SLIP = 1_000
 
 def _near(a: Any, b: Any, policy: Policy) -> Any:
     share = policy.int("energy.unit_slip_share")
-    return (b > 0) & (a > 0) & ((a - b).abs() <= b // PPM * share)
+    # b x share in two halves: the product of a slipped register would exceed 64 bits.
+    allowed = b // PPM * share + b % PPM * share // PPM
+    return (b > 0) & (a > 0) & ((a - b).abs() <= allowed)
 
 
 def _scaled(both: Any, policy: Policy) -> Any:
