@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,3 +195,162 @@ def test_the_way_data_goes_has_the_steps_of_the_code(name: str) -> None:
         # Two columns in the code lie side by side: the step's first word, or its first clause, opens the row.
         words = re.split(r" {2,}|[;,(]", step)[0].strip().lower()
         assert row.lower().replace("`", "").startswith(words), (row, step)
+
+
+def limits() -> dict[str, str]:
+    """Return every named limit of the code, `module.NAME`, with its value as text."""
+    package = ROOT / "src" / "anxin"
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts)
+        for line in re.findall(r"^(MAX_[A-Z0-9_, ]+?)(?:: \w+)? =", text_of(path), re.MULTILINE):
+            for name in line.split(", "):
+                found[f"{module}.{name}"] = f"{getattr(importlib.import_module(f'anxin.{module}'), name):,}"
+    return found
+
+
+def test_every_limit_stands_on_its_page_with_its_value_and_a_reason() -> None:
+    told = rows_of(sections(text_of(DOCS / "operations.md"))["Limits"])
+    told.pop("limit", None)
+    assert {name: row[1] for name, row in told.items()} == limits()
+    assert all(len(row[2]) > 10 for row in told.values())
+
+
+READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def lines_of_shell(path: Path) -> list[str]:
+    """Return the commands of a page's shell blocks, continued lines joined, remarks taken off."""
+    text = "".join(blocks(text_of(path), "sh")).replace("\\\n", " ")
+    return [" ".join(line.partition("  #")[0].split()) for line in text.splitlines() if line.strip()]
+
+
+def test_each_readme_names_the_other_at_its_top() -> None:
+    for own, other in (READMES, READMES[::-1]):
+        assert f"]({other.name})" in text_of(own).splitlines()[2]
+
+
+def test_both_readmes_give_the_same_commands_figures_and_outputs() -> None:
+    pages = [text_of(path) for path in READMES]
+    for read in (
+        lambda page: [re.sub(r" +# .*", "", block) for block in blocks(page, "sh")],
+        lambda page: blocks(page, "text"),
+        lambda page: re.findall(r"`((?:make|anxin) [a-z-]+[^`]*)`", page),
+        lambda page: sorted(set(re.findall(r"\d{1,3}(?:,\d{3})+|\d+\.\d+", page))),
+        lambda page: sorted(set(re.findall(r"\]\(([^)]+\.(?:md|png))\)", page)) - {path.name for path in READMES}),
+    ):
+        assert set(read(pages[0])) - {"docs/glossary.md"} == set(read(pages[1])) - {"docs/glossary.md"}
+
+
+@pytest.mark.parametrize("path", [*READMES, DOCS / "commands.md"], ids=lambda path: path.name)
+def test_the_commands_of_the_examples_are_commands(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    told = lines_of_shell(path)
+    assert len(told) > 2
+    for line in told:
+        words = shlex.split(line.removeprefix(".venv/bin/"))
+        if words[0] == "make":
+            assert set(words[1:]) <= targets
+        else:
+            assert words[0] == "anxin"
+            assert program().parse_args(words[1:]).command == words[1]
+
+
+def test_what_the_readme_shows_of_a_check_is_what_it_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (command,) = [line for line in lines_of_shell(READMES[0]) if " check " in line]
+    assert main(shlex.split(command)[1:]) == 1
+    (_, shown) = text_of(READMES[0]).split("<!-- output: check altered -->\n```text\n")
+    assert capsys.readouterr().out == shown.partition("```")[0]
+    assert main(["check", "examples/check/session.ocmf", "--key", "examples/check/public-key.txt"]) == 0
+
+
+@pytest.mark.long
+def test_what_the_readme_shows_of_a_run_is_what_it_says(tmp_path: Path) -> None:
+    def anxin(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "anxin.cli.main", *words],
+            cwd=tmp_path, env=os.environ | {"COLUMNS": "120"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    city = "build/run/city"
+    assert anxin("city", "make", "--out", city).returncode == 0
+    files = {n: sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / city / n).iterdir())
+             for n in ("orders", "checks", "records")}  # fmt: skip
+    done = anxin("audit", "--orders", *files["orders"], *files["checks"], "--records", *files["records"],
+                 "--register", f"{city}/register.json", "--keys", f"{city}/keys.json",
+                 "--truth", f"{city}/truth.jsonl", "--out", "build/run/audit")  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    printed = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    (_, shown) = text_of(READMES[0]).split("<!-- output: make run -->\n```text\n")
+    wanted = [" ".join(line.split()) for line in shown.partition("```")[0].splitlines()]
+    assert [line for line in wanted if line not in printed] == []
+    assert json.loads((tmp_path / "build/run/audit/summary.json").read_text("utf-8"))["findings"].keys() == {
+        line[:3] for line in wanted if re.match(r"R\d\d", line)
+    }
+
+
+def test_the_picture_of_the_report_is_there_and_small() -> None:
+    picture = DOCS / "images" / "report.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 400_000
+
+
+def test_the_index_names_every_page() -> None:
+    index = text_of(DOCS / "README.md")
+    pages = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.name != "README.md"]
+    assert len(pages) > 15
+    assert [name for name in pages if f"]({name})" not in index] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_something(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text_of(path)):
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        assert found.exists(), target
+        if anchor:
+            page = text_of(found)
+            headings = {
+                re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", page, re.M)
+            }
+            assert anchor in headings or f'id="{anchor}"' in page, target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_page_names_a_path_of_one_machine(path: Path) -> None:
+    assert re.findall(r"(?<![\w.])/(?:work|root|home|tmp|Users|mnt|opt)/\S*|[A-Z]:\\\S+", text_of(path)) == []
+
+
+def test_every_kind_of_deviation_and_refusal_has_its_line_on_a_page() -> None:
+    pages = "".join(text_of(path) for path in [*(DOCS / "formats").glob("*.md"), DOCS / "trust.md"])
+    source = "".join(
+        text_of(path) for part in ("formats", "trust") for path in (ROOT / "src" / "anxin" / part).glob("*.py")
+    )
+    prefixes = "ocmf|safe_xml|key|signature|tcec102|ocpi|table|envelope|json"
+    kinds = set(re.findall(rf'"((?:{prefixes})\.[a-z][a-z0-9_]+)"', source))
+    assert len(kinds) > 100
+    assert sorted(kind for kind in kinds if f"`{kind}`" not in pages) == []
+
+
+def test_every_word_of_the_code_in_the_glossary_is_in_the_code() -> None:
+    source = "".join(text_of(path) for path in (ROOT / "src").rglob("*.py"))
+    source += text_of(ROOT / "src/anxin/reconcile/policies/default-2026-11.toml")
+    rows = [line.split(" | ") for line in text_of(DOCS / "glossary.md").splitlines() if line.startswith("| ")]
+    words = {word for row in rows if len(row) == 5 for word in re.findall(r"`([^`]+)`", row[2])}
+    assert len(words) > 50
+    known = {policy for value in load_policy().values for policy in (value, value.rpartition(".")[2])}
+    missing = {word for word in words - known if word.rpartition(".")[2] not in source and word not in source}
+    assert missing == set()
+    assert all(
+        re.search("[\u4e00-\u9fff]", row[1])
+        for row in rows
+        if len(row) == 5 and row[0] not in ("| English", "| Ed25519")
+    )
