@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 OUT := build
 
-.PHONY: help run test test-long lint format docs bench fuzz example-norway example-perth example-acn clean
+.PHONY: help run test test-long lint format docs fuzz example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -63,6 +63,29 @@ example-perth: $(VENV)/.installed  ## a public ledger with exchanged dates: repo
 example-acn: $(VENV)/.installed  ## ACN-Data imports whole; deliveries above what was requested are counted
 	@$(BIN)/anxin audit --orders $(SHARED)/data/acn_data/*.csv.gz --mapping examples/acn/mapping-orders.toml \
 	  --as-of 2021-12-31T00:00:00+00:00 --zone America/Los_Angeles --out $(OUT)/examples/acn || test $$? -eq 1
+
+FUZZ_SECONDS ?= 60
+FUZZERS := ocmf safe_xml tcec102 ocpi tables meter_envelope
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz  ## each decoder by coverage-guided fuzzing, FUZZ_SECONDS each
+	@for name in $(FUZZERS); do echo "== $$name"; 	  $(BIN)/python -m tests.fuzz.fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 2>&1 | tail -2 || exit 1; done
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench-audit: $(VENV)/.bench  ## the audit against a bare join and pandas, 10^4 to 14,419,000 sessions (half an hour)
+	$(BIN)/python -m bench.audit
+
+bench-signatures: $(VENV)/.bench  ## signatures against openssl; a million records from a file
+	$(BIN)/python -m bench.signatures
+
+bench-detection: $(VENV)/.bench  ## recall and false alarms on a million sessions that really sign
+	$(BIN)/python -m bench.detection
 
 clean:  ## remove what was built
 	rm -rf $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
