@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from anxin.reconcile.grouping import all_or_null, total
+
 if TYPE_CHECKING:
     from anxin.reconcile.engine import Engine
     from anxin.reconcile.policy import Policy
@@ -120,12 +122,21 @@ def _balancing(weak: Any, by_id: Any) -> Any:
     """Pairs whose energies agree, counting what orders matched by id already take of the record."""
     partners = by_id.semi_join(weak, "record_no").select("record_no", "order_no", "order_energy_milli_wh")
     # A partner may have several records (a power failure): what counts is all that its records measured.
-    measured = by_id.semi_join(partners, "order_no").group_by("order_no").agg(given=ibis._.record_energy_milli_wh.sum())
+    theirs = by_id.semi_join(partners, "order_no")
+    measured = theirs.group_by("order_no").agg(
+        given=all_or_null(theirs.record_energy_milli_wh, total(theirs.record_energy_milli_wh))
+    )
     partners = partners.join(measured, "order_no")
-    balance = partners.group_by("record_no").agg(taken=partners.order_energy_milli_wh.sum(), given=partners.given.max())
+    balance = partners.group_by("record_no").agg(
+        partners=partners.count(),
+        taken=all_or_null(partners.order_energy_milli_wh, total(partners.order_energy_milli_wh)),
+        given=partners.given.max(),
+    )
     weak = weak.left_join(balance, "record_no")
-    given = ibis.coalesce(weak.given, weak.record_energy_milli_wh)
-    rest = given - ibis.coalesce(weak.taken, 0) - weak.energy_milli_wh
+    # Without partners the record's own energy; with them, an unknown among them balances nothing.
+    alone = weak.partners.isnull()
+    given = ibis.ifelse(alone, weak.record_energy_milli_wh, weak.given)
+    rest = given - ibis.ifelse(alone, 0, weak.taken) - weak.energy_milli_wh
     return weak.filter(rest.abs() <= 2 * (weak.record_quantum_milli_wh + weak.energy_quantum_milli_wh))
 
 

@@ -30,10 +30,13 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     )
     seen = orders.mutate(busy_until=orders.end_utc_ms.max().over(earlier))
     clash = seen.filter(seen.start_utc_ms < seen.busy_until)
-    # The order it meets is the earlier one that ends last.
+    # The order it meets is the earlier one that ends last; of several, the first that came.
     busy = orders.select("connector_id", busy_until="end_utc_ms", busy_no="order_no", busy_from="start_utc_ms")
     met = clash.join(busy, ["connector_id", "busy_until"])
-    met = met.filter((met.busy_no != met.order_no) & (met.busy_from <= met.start_utc_ms))
+    together = (met.busy_from == met.start_utc_ms) & (
+        (met.busy_until > met.end_utc_ms) | ((met.busy_until == met.end_utc_ms) & (met.busy_no < met.order_no))
+    )
+    met = met.filter((met.busy_from < met.start_utc_ms) | together)
     met = met.group_by(["order_no", "connector_id", "operator_id", "start_utc_ms", "busy_until"]).agg(
         previous_no=met.busy_no.min()
     )
