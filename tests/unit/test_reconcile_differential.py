@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from anxin.domain.finding import SessionState
 from anxin.reconcile.book import rule_book
@@ -76,6 +80,44 @@ def told(worlds: list[Values], differing: list[tuple[int, list[Any], list[Any]]]
 def test_judge_and_oracle_agree(seed: int, tmp_path: Path) -> None:
     worlds = worlds_of(seed, 750)
     differing = differences(worlds, tmp_path)
+    assert not differing, told(worlds, differing)
+
+
+def test_other_numbers_and_two_threads_change_nothing(tmp_path: Path) -> None:
+    """Numbers follow the input's order, and threads an engine's: neither decides anything."""
+    worlds = worlds_of(3, 150)
+    differing = differences(worlds, tmp_path, threads=2, backwards=True)
+    assert not differing, told(worlds, differing)
+
+
+def test_a_planted_fault_is_seen(tmp_path: Path) -> None:
+    """The comparison is no formality: a thousand kWh more on one record is a difference."""
+    worlds = worlds_of(4, 40)
+    heard = judge_together(worlds, AS_OF, tmp_path)
+    present = present_in(worlds)
+    number, record = next((n, r) for n, w in enumerate(worlds) for r in w.get("records", []) if r.energy_milli_wh)
+    off = replace(record, energy_milli_wh=record.energy_milli_wh + 10**9)
+    worlds[number]["records"] = [off if r is record else r for r in worlds[number]["records"]]
+    said = [heard_findings(h) == Oracle(w, AS_OF, present).findings for w, h in zip(worlds, heard, strict=True)]
+    assert [n for n, same in enumerate(said) if not same] == [number]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_many_worlds_agree(seed: int, tmp_path: Path) -> None:
+    worlds = worlds_of(seed, 8000)
+    differing = differences(worlds, tmp_path)
+    assert not differing, told(worlds, differing)
+
+
+@pytest.mark.long
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.randoms(use_true_random=False), min_size=1, max_size=25))
+def test_hypothesis_finds_no_world_that_differs(rngs: list[Random]) -> None:
+    worlds = [random_world(rng).values for rng in rngs]
+    assume(present_in(worlds) >= {"orders", "records"})
+    with tempfile.TemporaryDirectory() as scratch:
+        differing = differences(worlds, Path(scratch))
     assert not differing, told(worlds, differing)
 
 
