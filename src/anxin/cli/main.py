@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = parser().parse_args(argv)
     try:
-        return _COMMANDS[args.command].run(args)
+        code: int = _COMMANDS[args.command].run(args)
+        return code
     except AnxinError as error:
         print(f"anxin {args.command}: {error}", file=sys.stderr)
         return EXIT_CANNOT

@@ -9,75 +9,40 @@ Nothing here reads a clock: the reference moment is given, or is the latest mome
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ibis
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from anxin import __version__
 from anxin.domain.errors import InputError, PolicyError
-from anxin.domain.finding import Finding, SessionState, Severity
-from anxin.domain.quantities import iso_of
+from anxin.domain.finding import Finding
 from anxin.domain.register import MeterKey, Register
-from anxin.domain.source import Notice
+from anxin.flow.audit_files import (
+    KEPT_FINDINGS_PER_CAUSE,
+    VERDICT_COLUMNS,
+    Told,
+    states_of,
+    summary_of,
+    write_findings,
+    write_json,
+    write_rejects,
+)
 from anxin.flow.check import read_bytes
 from anxin.flow.importing import Imported, Known, import_files
+from anxin.flow.loading import load_facts
 from anxin.formats.meter_envelope import ContentKey
 from anxin.formats.register import load_keys, load_operator_secrets, load_register
 from anxin.formats.table_dates import DATE_ORDER_REPAIRED
 from anxin.formats.table_mapping import load_mapping
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.reconcile.engine import Engine, open_engine
-from anxin.reconcile.facts import NUMBERS, VALUES, Facts, register_tables, table_schema
 from anxin.reconcile.judge import Verdicts, judge
 from anxin.reconcile.policy import Policy, load_policy
-from anxin.reconcile.sentences import finding_of
 from anxin.trust.keyring import KeyRing
 
-SOFTWARE = f"anxin-charging {__version__}"
 #: A register of a large city is some tens of megabytes.
 MAX_REGISTER_BYTES = 512 * 1024 * 1024
-#: Findings are rendered and written so many at a time.
-FINDINGS_PER_GROUP = 50_000
-#: Columns of facts that a canonical file may leave out, and what they then are.
-DEFAULTS: dict[str, Any] = {
-    "time_quantum_ms": 1000,
-    "energy_quantum_milli_wh": 1000,
-    "clock": "-",
-    "answer": "cannot_judge",
-    "reason": "unsigned",
-    "closed": True,
-    "content_digest": "",
-    "source_file": "",
-    "source_row": 0,
-}
-_TEXT = pa.string()
-_FINDING_COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("rule", _TEXT),
-    ("cause", _TEXT),
-    ("severity", _TEXT),
-    ("disagrees", pa.bool_()),
-    ("session_no", pa.int64()),
-    *((n, _TEXT) for n in ("zh", "en", "expected", "found", "difference", "tolerance", "unit")),
-    ("order_ids", pa.list_(_TEXT)),
-    ("record_ids", pa.list_(_TEXT)),
-    *((n, _TEXT) for n in ("connector_id", "meter_id", "operator_id")),
-    ("at_utc_ms", pa.int64()),
-]
-FINDING_SCHEMA = pa.schema(_FINDING_COLUMNS)
-VERDICT_COLUMNS = (
-    "session_no", "state", "method", "order_id", "record_id", "orders", "records", "operator_id", "connector_id",
-    "meter_id", "local_date", "order_start_utc_ms", "order_end_utc_ms", "order_energy_milli_wh", "amount_e4",
-    "record_begin_utc_ms", "record_end_utc_ms", "record_energy_milli_wh", "findings",
-)  # fmt: skip
-
 Progress = Callable[[str, int, int], None]
 
 
@@ -120,8 +85,13 @@ class Judged:
     imported: Imported
     engine: Engine
     verdicts: Verdicts
-    findings: list[tuple[Finding, int | None]] = field(repr=False)
+    told: Told
     states: dict[str, int]
+
+    @property
+    def findings(self) -> list[tuple[Finding, int | None]]:
+        """Findings with their sessions: all where the audit is scored, else the first of each cause."""
+        return self.told.kept
 
 
 def run_audit(request: AuditRequest, progress: Progress = lambda step, done, total: None) -> AuditResult:
@@ -137,7 +107,7 @@ def run_audit(request: AuditRequest, progress: Progress = lambda step, done, tot
     _make_out(request.out)
     # 1 Import.
     imported = import_files(request.orders, request.records, known, lambda d, t: progress("import", d, t))
-    _write_rejects(imported, request.out / "rejects.csv")
+    write_rejects(imported, request.out / "rejects.csv")
     _refuse_nothing(request, imported)
     with tempfile.TemporaryDirectory(prefix=".anxin-", dir=request.out) as scratch:
         engine = open_engine(request.engine, Path(scratch), request.memory_limit)
@@ -154,13 +124,14 @@ def run_audit(request: AuditRequest, progress: Progress = lambda step, done, tot
             verdicts = judge(facts, policy, engine, step)
             # 4 Write.
             progress("write", 0, 0)
-            findings = _write_findings(engine, verdicts, request.out / "findings.parquet")
+            keep = KEPT_FINDINGS_PER_CAUSE if request.truth is None else None
+            told = write_findings(engine, verdicts, request.out / "findings.parquet", keep)
             sessions = verdicts.sessions.select(*VERDICT_COLUMNS)
             engine.write_parquet(sessions, request.out / "verdicts.parquet", ("session_no",))
-            judged = Judged(request, policy, register, imported, engine, verdicts, findings, _states(engine, verdicts))
+            judged = Judged(request, policy, register, imported, engine, verdicts, told, states_of(engine, verdicts))
             score = score_audit(judged) if request.truth is not None else None
-            summary = _summary(judged, score)
-            _write_json(summary, request.out / "summary.json")
+            summary = summary_of(judged, score)
+            write_json(summary, request.out / "summary.json")
             progress("report", 0, 0)
             write_report(judged, summary, score, request.out / "report.html")
         finally:
@@ -203,200 +174,10 @@ def _make_out(out: Path) -> None:
 def _refuse_nothing(request: AuditRequest, imported: Imported) -> None:
     """Raise InputError where a side that was asked for gave nothing: its absence must not pass for a finding."""
     for kind, paths in (("orders", request.orders), ("records", request.records)):
-        there = kind in imported.parquet or kind in imported.tables
-        if paths and not there and not (kind == "records" and not imported.tables and imported.parquet):
+        if paths and kind not in imported.parquet and kind not in imported.tables:
             reasons = [f"{r.source.file}: {r.message}" if r.source.file not in r.message else r.message
                        for r in imported.rejects[:5]]  # fmt: skip
             raise InputError(f"no {kind} could be read" + "".join(f"\n  {r}" for r in reasons))
-
-
-def load_facts(imported: Imported, register: Register, as_of_utc_ms: int | None, engine: Engine) -> Facts:
-    """Return all facts on the engine, with every column of their schemas, numbered in the order of the input."""
-    tables: dict[str, Any] = {}
-    present = set()
-    arrow = register_tables(register)
-    for name, parts in imported.tables.items():
-        numbered = _numbered(name, pa.concat_tables([p.select(table_schema(name).names) for p in parts]))
-        arrow[name] = pa.concat_tables([arrow[name], numbered]) if name in arrow else numbered
-    if "connectors" in arrow:
-        arrow["connectors"] = _one_each(arrow["connectors"])
-    for name in VALUES:
-        paths = imported.parquet.get(name)
-        if name in arrow:
-            tables[name] = engine.load_arrow(name, arrow[name])
-        elif paths:
-            tables[name] = _complete(name, engine.load_parquet(name, paths, NUMBERS.get(name)))
-        else:
-            tables[name] = engine.load_arrow(name, table_schema(name).empty_table())
-        if name in arrow and paths:
-            # Canonical files come after what was decoded, numbered on from it.
-            more = _complete(name, engine.load_parquet(f"{name}_files", paths, NUMBERS.get(name)))
-            number = NUMBERS.get(name)
-            if number is not None:
-                more = more.mutate(**{number: more[number] + arrow[name].num_rows})
-            tables[name] = tables[name].union(more)
-        if name in arrow or paths:
-            present.add(name)
-    as_of = _latest(tables, engine) if as_of_utc_ms is None else as_of_utc_ms
-    return Facts(tables, frozenset(present), as_of)
-
-
-def _one_each(connectors: pa.Table) -> pa.Table:
-    """Each connector once: the register's entry, else the first that a table's rows make."""
-    rows: dict[str, Any] = {}
-    for row in connectors.to_pylist():
-        rows.setdefault(row["connector_id"], row)
-    return pa.Table.from_pylist(list(rows.values()), schema=connectors.schema)
-
-
-def _numbered(name: str, table: pa.Table) -> pa.Table:
-    number = NUMBERS.get(name)
-    if number is None:
-        return table
-    position = table.schema.get_field_index(number)
-    return table.set_column(position, pa.field(number, pa.int64()), pa.array(range(table.num_rows), pa.int64()))
-
-
-def _complete(name: str, table: Any) -> Any:
-    """A canonical file with the columns that it left out."""
-    kinds = {pa.int64(): "int64", pa.string(): "string", pa.bool_(): "boolean"}
-    columns = {}
-    for column in table_schema(name):
-        kind = kinds[column.type]
-        if column.name in table.columns:
-            value = table[column.name].cast(kind)
-            default = DEFAULTS.get(column.name)
-            columns[column.name] = value if default is None else ibis.coalesce(value, ibis.literal(default, kind))
-        elif column.name in DEFAULTS:
-            columns[column.name] = ibis.literal(DEFAULTS[column.name], kind)
-        else:
-            columns[column.name] = ibis.null(kind)
-    return table.select(**columns)
-
-
-def _latest(tables: dict[str, Any], engine: Engine) -> int:
-    """The latest upload that the facts name; where none is named, the earlier of the two streams' last ends.
-
-    The earlier one, so that a single clock in the future on one side does not make the other side overdue.
-    """
-    received, ended = [], []
-    for name in ("orders", "records"):
-        table = tables[name]
-        row = engine.rows(table.agg(received=table.received_utc_ms.max(), ended=table.end_utc_ms.max()))
-        received.append(row["received"][0].as_py())
-        ended.append(row["ended"][0].as_py())
-    uploads = [r for r in received if r is not None]
-    if uploads:
-        return int(max(uploads))
-    ends = [e for e in ended if e is not None]
-    return int(min(ends)) if ends else 0
-
-
-def _write_rejects(imported: Imported, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "row", "field", "rule", "message"))
-        for reject in imported.rejects:
-            writer.writerow(
-                (_cell(reject.source.file), reject.source.row, _cell(reject.field or ""), reject.rule,
-                 _cell(reject.message))
-            )  # fmt: skip
-        more = imported.rejected - len(imported.rejects)
-        if more:
-            writer.writerow(("", "", "", "rejects.more", f"{more} more rows were refused and are only counted"))
-
-
-def _cell(text: str) -> str:
-    """Text for a table program: what would be taken for a formula is kept as text."""
-    flat = " ".join(text.split())
-    return f"'{flat}" if flat[:1] in ("=", "+", "-", "@") else flat
-
-
-def _write_findings(engine: Engine, verdicts: Verdicts, path: Path) -> list[tuple[Finding, int | None]]:
-    """Write all findings with their sentences, in an order of their own, and return them."""
-    order = ("rule", "cause", "session_no", "order_no", "record_no", "at_utc_ms", "order_ids", "record_ids", "meter_id",
-             "detail", "expected", "found", "connector_id", "operator_id")  # fmt: skip
-    raw = engine.rows(verdicts.findings.order_by(list(order)))
-    kept: list[tuple[Finding, int | None]] = []
-    with pq.ParquetWriter(path, FINDING_SCHEMA, compression="zstd") as writer:
-        for batch in raw.to_batches(FINDINGS_PER_GROUP):
-            found = [(finding_of(row), row["session_no"]) for row in batch.to_pylist()]
-            writer.write_table(_findings_table(found))
-            kept += found
-    return kept
-
-
-def _findings_table(found: Sequence[tuple[Finding, int | None]]) -> pa.Table:
-    rows = [
-        {n: getattr(f, n) for n in FINDING_SCHEMA.names if n not in {"session_no", "order_ids", "record_ids"}}
-        | {
-            "session_no": s,
-            "order_ids": list(f.order_ids),
-            "record_ids": list(f.record_ids),
-            "severity": f.severity.value,
-        }
-        for f, s in found
-    ]
-    return pa.Table.from_pylist(rows, schema=FINDING_SCHEMA)
-
-
-def _states(engine: Engine, verdicts: Verdicts) -> dict[str, int]:
-    counted = engine.rows(verdicts.sessions.group_by("state").agg(n=verdicts.sessions.count())).to_pylist()
-    found = {row["state"]: row["n"] for row in counted}
-    return {state.value: found.get(state.value, 0) for state in SessionState}
-
-
-def _summary(judged: Judged, score: dict[str, Any] | None) -> dict[str, Any]:
-    imported, engine, ground = judged.imported, judged.engine, judged.verdicts.ground
-    rules: dict[str, int] = {}
-    causes: dict[str, int] = {}
-    alarms = 0
-    for finding, _ in judged.findings:
-        rules[finding.rule] = rules.get(finding.rule, 0) + 1
-        name = f"{finding.rule}.{finding.cause}"
-        causes[name] = causes.get(name, 0) + 1
-        alarms += finding.severity is not Severity.NOTE
-    copies = {
-        "orders": engine.rows(ground.order_copies.agg(n=ground.order_copies.count()))["n"][0].as_py(),
-        "records": engine.rows(ground.record_copies.agg(n=ground.record_copies.count()))["n"][0].as_py(),
-    }
-    document: dict[str, Any] = {
-        "software": SOFTWARE,
-        "policy_sha256": judged.policy.sha256,
-        "policy": {"title": judged.policy.title, "dated": judged.policy.dated},
-        "as_of": iso_of(ground.facts.as_of_utc_ms),
-        "sessions": judged.states,
-        "findings": dict(sorted(rules.items())),
-        "findings_by_cause": dict(sorted(causes.items())),
-        "alarms": alarms,
-        "sent_again": copies,
-        "signatures": dict(sorted(imported.answers.items())),
-        "deviations": dict(sorted(imported.deviations.items())),
-        "rejects": imported.rejected,
-        "notices_by_rule": dict(sorted(_counted(imported.notices).items())),
-        "notices": [
-            {"file": n.file, "rule": n.rule, "count": n.count, "zh": n.zh, "en": n.en} for n in imported.notices
-        ],
-        "rules_not_run": {rule: list(missing) for rule, missing in judged.verdicts.not_run},
-        "inputs": [
-            {"file": f.path, "sha256": f.sha256, "dialect": f.dialect, "rows": f.rows, "rejected": f.rejected}
-            for f in imported.files
-        ],
-    }
-    if score is not None:
-        document["score"] = score
-    return document
-
-
-def _counted(notices: Sequence[Notice]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for notice in notices:
-        counts[notice.rule] = counts.get(notice.rule, 0) + notice.count
-    return counts
-
-
-def _write_json(document: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _exit_code(judged: Judged) -> int:
@@ -405,6 +186,5 @@ def _exit_code(judged: Judged) -> int:
     unlike = states["disagree"] + states["record_only"]
     if judged.request.records:
         unlike += states["order_only"]
-    alarms = any(f.severity is not Severity.NOTE for f, _ in judged.findings)
     warned = any(n.rule != DATE_ORDER_REPAIRED for n in judged.imported.notices)
-    return 1 if unlike or alarms or judged.imported.rejected or warned else 0
+    return 1 if unlike or judged.told.alarms or judged.imported.rejected or warned else 0

@@ -9,19 +9,15 @@ What is refused is a row of the rejects; nothing else is lost for it.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import multiprocessing
 import os
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +26,7 @@ from anxin.domain.batch import Batch, JudgedRecord, Side
 from anxin.domain.errors import FormatError, InputError, PolicyError
 from anxin.domain.source import Notice, Reject, Source
 from anxin.flow.facts_of_records import SessionFacts, sessions_of, side_of
+from anxin.flow.reading import Chunk, canonical_table, chunks, opened, sha256_of
 from anxin.formats import meter_envelope, ocpi, safe_xml, sniff, tables, tcec102
 from anxin.formats.meter_envelope import ContentKey
 from anxin.formats.signed_records import signed_record, split_records
@@ -41,13 +38,8 @@ from anxin.reconcile.policy import Policy
 from anxin.trust.keyring import KeyRing
 from anxin.trust.verify import judge_signed
 
-#: Bytes of lines that one worker takes at a time: some thousand records, so that progress is seen and memory bounded.
-CHUNK_BYTES = 2 * 1024 * 1024
-#: Largest file that is decoded as a whole (XML, JSON documents, XLSX, CSV). Larger ones are given as lines or Parquet.
-MAX_WHOLE_BYTES = 1024 * 1024 * 1024
 #: Below this size of all inputs together, starting worker processes costs more than it gives.
 POOL_FROM_BYTES = 8 * 1024 * 1024
-LINES = {Dialect.OCMF, Dialect.ENVELOPE}
 #: Rejects kept with their reasons; more are only counted. A file that is wrong in every row is wrong once.
 MAX_REJECTS = 200_000
 
@@ -96,15 +88,6 @@ class Imported:
             self.rejected += 1
             if len(self.rejects) < MAX_REJECTS:
                 self.rejects.append(reject)
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    file: str
-    dialect: Dialect
-    kind: str
-    data: bytes
-    first_row: int
 
 
 @dataclass(slots=True)
@@ -171,23 +154,23 @@ def _take(imported: Imported, file: InputFile, part: _Yield) -> None:
 
 
 def _yields(
-    path: Path, kind: str, file: InputFile, imported: Imported, submit: Callable[[_Chunk], Future[_Yield]]
+    path: Path, kind: str, file: InputFile, imported: Imported, submit: Callable[[Chunk], Future[_Yield]]
 ) -> Iterator[tuple[_Yield, int]]:
     """Decode one file chunk by chunk, a few chunks ahead of what is taken, in the file's order."""
-    with _opened(path) as raw:
+    with opened(path) as raw:
         head = raw.read(sniff.HEAD_BYTES)
         dialect = sniff.sniff(head, str(path))
         file.dialect = dialect.value
         raw.seek(0)
-        canonical = _canonical(path, kind) if dialect is Dialect.PARQUET else None
+        canonical = canonical_table(path, kind) if dialect is Dialect.PARQUET else None
         if canonical is not None:
-            file.sha256 = _sha256(raw)
+            file.sha256 = sha256_of(raw)
             file.rows = pq.read_metadata(path).num_rows
             imported.parquet.setdefault(canonical, []).append(path)
             return
         digest = hashlib.sha256()
         ahead: list[tuple[Future[_Yield], int]] = []
-        for chunk, size in _chunks(raw, path, dialect, kind, digest):
+        for chunk, size in chunks(raw, path, dialect, kind, digest):
             ahead.append((submit(chunk), size))
             if len(ahead) > 2 * (os.cpu_count() or 1):
                 future, length = ahead.pop(0)
@@ -195,91 +178,6 @@ def _yields(
         file.sha256 = digest.hexdigest()
         for future, length in ahead:
             yield future.result(), length
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a directory; a file is wanted")
-        with path.open("rb") as raw:
-            yield raw
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-
-
-def _chunks(raw: Any, path: Path, dialect: Dialect, kind: str, digest: Any) -> Iterator[tuple[_Chunk, int]]:
-    """Cut a file of lines at line ends; every other file is one chunk."""
-    packed = raw.read(2) == b"\x1f\x8b"
-    raw.seek(0)
-    first = raw.peek(1 << 16)[: 1 << 16] if hasattr(raw, "peek") else b""
-    lines = dialect in LINES or (dialect is Dialect.TCEC102 and not packed and tcec102.looks_like_lines(first))
-    if not lines or packed:
-        data = raw.read(MAX_WHOLE_BYTES + 1)
-        if len(data) > MAX_WHOLE_BYTES:
-            raise InputError(f"{path}: more than {MAX_WHOLE_BYTES} bytes; give it as lines or as Parquet")
-        digest.update(data)
-        size = len(data)
-        if packed and dialect is not Dialect.CSV:
-            data = _gunzip(data, path)
-        yield _Chunk(str(path), dialect, kind, data, 1), size
-        return
-    carried, row = b"", 1
-    # A record of OCMF may be spread over lines: its file is cut only where a record begins.
-    mark = b"\nOCMF|" if dialect is Dialect.OCMF else b"\n"
-    while block := raw.read(CHUNK_BYTES):
-        digest.update(block)
-        data = carried + block
-        cut = data.rfind(mark)
-        if cut < 0:
-            carried = data
-            if len(carried) > 64 * CHUNK_BYTES:
-                raise InputError(f"{path}: row {row}: a line of more than {64 * CHUNK_BYTES} bytes")
-            continue
-        piece, carried = data[: cut + 1], data[cut + 1 :]
-        yield _Chunk(str(path), dialect, kind, piece, row), len(piece)
-        row += piece.count(b"\n")
-    if carried:
-        yield _Chunk(str(path), dialect, kind, carried, row), len(carried)
-
-
-def _gunzip(data: bytes, path: Path) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(MAX_WHOLE_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: a broken .gz file ({error})") from None
-    if len(plain) > MAX_WHOLE_BYTES:
-        raise InputError(f"{path}: unpacks to more than {MAX_WHOLE_BYTES} bytes")
-    return plain
-
-
-#: Columns by which a canonical Parquet file is known, and the option under which it is given.
-_CANONICAL = (
-    ("order_periods", {"order_id", "period_no"}, "orders"),
-    ("record_periods", {"record_id", "period_no"}, "records"),
-    ("operator_totals", {"operator_id", "check_id"}, "orders"),
-    ("orders", {"order_id"}, "orders"),
-    ("records", {"record_id"}, "records"),
-)
-
-
-def _canonical(path: Path, kind: str) -> str | None:
-    """The facts table that a Parquet file holds in its canonical columns; None where it needs a mapping."""
-    try:
-        columns = set(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-    for name, marks, given_as in _CANONICAL:
-        if marks <= columns:
-            if given_as != kind:
-                raise InputError(f"{path}: holds {name}, but was given as {kind}")
-            return name
-    return None
-
-
-def _sha256(raw: Any) -> str:
-    return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 # ---- in the worker ----
@@ -292,17 +190,17 @@ def _begin(known: Known) -> None:
     _KNOWN = known
 
 
-def _work(chunk: _Chunk) -> _Yield:
+def _work(chunk: Chunk) -> _Yield:
     assert _KNOWN is not None
     return decode_chunk(chunk, _KNOWN)
 
 
 @contextmanager
-def _workers(known: Known, total: int) -> Iterator[Callable[[_Chunk], Future[_Yield]]]:
+def _workers(known: Known, total: int) -> Iterator[Callable[[Chunk], Future[_Yield]]]:
     cores = os.cpu_count() or 1
     if total < POOL_FROM_BYTES or cores == 1:
 
-        def here(chunk: _Chunk) -> Future[_Yield]:
+        def here(chunk: Chunk) -> Future[_Yield]:
             future: Future[_Yield] = Future()
             try:
                 future.set_result(decode_chunk(chunk, known))
@@ -318,7 +216,7 @@ def _workers(known: Known, total: int) -> Iterator[Callable[[_Chunk], Future[_Yi
         yield lambda chunk: pool.submit(_work, chunk)
 
 
-def decode_chunk(chunk: _Chunk, known: Known) -> _Yield:
+def decode_chunk(chunk: Chunk, known: Known) -> _Yield:
     """Return the facts of one chunk. Raises FormatError or InputError where the whole chunk is of no use."""
     batch = _decode(chunk, known)
     judged = [JudgedRecord(signed, judge_signed(signed, known.ring)) for signed in batch.signed_records]
@@ -362,7 +260,7 @@ def _session_tables(facts: SessionFacts) -> dict[str, pa.Table]:
     return found
 
 
-def _decode(chunk: _Chunk, known: Known) -> Batch:
+def _decode(chunk: Chunk, known: Known) -> Batch:
     data, file = chunk.data, chunk.file
     match chunk.dialect:
         case Dialect.OCMF:
@@ -383,7 +281,7 @@ def _decode(chunk: _Chunk, known: Known) -> Batch:
     return batch
 
 
-def _envelopes(chunk: _Chunk, known: Known) -> Batch:
+def _envelopes(chunk: Chunk, known: Known) -> Batch:
     batch = Batch()
     for offset, line in enumerate(chunk.data.split(b"\n")):
         if not line.strip():
