@@ -12,9 +12,11 @@
     later     10d                             the audit's reference moment, after the last day
     expect    R04 billed_more O1 R1           exactly these findings, no others (notes included)
     state     agree=1 disagree=1 ...          the states of the sessions (optional)
+    # and what follows                        is said to the reader alone
 
-Times are of 2026-05-01 UTC, `+1d10:00` of the day after. An order's transaction id is its own id unless `tx=` says
-otherwise; a record's is absent unless stated. Energies are kWh as shown: their last digit is the display's.
+Times are of 2026-05-01 UTC, `+1d10:00` of the day after, `~1d10:00` of the day before. An order's transaction id is
+its own id unless `tx=` says otherwise; a record's is absent unless stated. Energies are kWh as shown: their last digit
+is the display's. `minutes=yes` on an order: its times are shown to the minute.
 """
 
 from __future__ import annotations
@@ -63,10 +65,10 @@ class Outcome:
 
 
 def moment(text: str) -> int:
-    """`10:00`, `10:00:30` or `+2d10:00` as UTC milliseconds."""
+    """`10:00`, `10:00:30`, `+2d10:00` or `~2d10:00` (two days before) as UTC milliseconds."""
     days = 0
-    if match := re.fullmatch(r"\+(\d+)d(.*)", text):
-        days, text = int(match[1]), match[2]
+    if match := re.fullmatch(r"([+~])(\d+)d(.*)", text):
+        days, text = int(match[2]) * (-1 if match[1] == "~" else 1), match[3]
     parts = [int(p) for p in text.split(":")]
     hours, minutes, seconds = (*parts, 0)[:3]
     return utc_ms(DAY + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
@@ -76,7 +78,7 @@ def parse(text: str) -> Scenario:
     """Return the scenario that `text` tells."""
     scenario = Scenario()
     for row, raw_line in enumerate(text.strip().splitlines(), 1):
-        words = raw_line.split()
+        words = raw_line.partition("#")[0].split()
         if not words:
             continue
         kind, rest = words[0], words[1:]
