@@ -26,7 +26,7 @@ def told() -> dict[str, tuple[Scenario, Heard]]:
         scenario = parse(path.read_text(encoding="utf-8"))
         present = present_in([scenario.values])
         alike[scenario.as_of, *(name in present for name in _DECISIVE)].append((path.stem, scenario))
-    found = {}
+    found: dict[str, tuple[Scenario, Heard]] = {}
     for group in alike.values():
         with TemporaryDirectory() as scratch:
             values = [scenario.values for _, scenario in group]
