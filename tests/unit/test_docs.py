@@ -273,7 +273,7 @@ def test_what_the_readme_shows_of_a_check_is_what_it_says(
 
 
 @pytest.mark.long
-def test_what_the_readme_shows_of_a_run_is_what_it_says(tmp_path: Path) -> None:
+def test_what_the_readme_shows_of_a_run_is_what_it_says_and_a_second_run_leaves_the_same_bytes(tmp_path: Path) -> None:
     def anxin(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "anxin.cli.main", *words],
@@ -284,10 +284,16 @@ def test_what_the_readme_shows_of_a_run_is_what_it_says(tmp_path: Path) -> None:
     assert anxin("city", "make", "--out", city).returncode == 0
     files = {n: sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / city / n).iterdir())
              for n in ("orders", "checks", "records")}  # fmt: skip
-    done = anxin("audit", "--orders", *files["orders"], *files["checks"], "--records", *files["records"],
-                 "--register", f"{city}/register.json", "--keys", f"{city}/keys.json",
-                 "--truth", f"{city}/truth.jsonl", "--out", "build/run/audit")  # fmt: skip
+    audit = ("audit", "--orders", *files["orders"], *files["checks"], "--records", *files["records"],
+             "--register", f"{city}/register.json", "--keys", f"{city}/keys.json",
+             "--truth", f"{city}/truth.jsonl", "--out", "build/run/audit")  # fmt: skip
+    done = anxin(*audit)
     assert done.returncode == 1, done.stderr
+    left = {path.name: path.read_bytes() for path in (tmp_path / "build/run/audit").iterdir()}
+    assert len(left) == 5
+    assert anxin(*audit).stdout == done.stdout
+    again = {path.name: path.read_bytes() for path in (tmp_path / "build/run/audit").iterdir()}
+    assert [name for name in left if again[name] != left[name]] == []
     printed = [" ".join(line.split()) for line in done.stdout.splitlines()]
     (_, shown) = text_of(READMES[0]).split("<!-- output: make run -->\n```text\n")
     wanted = [" ".join(line.split()) for line in shown.partition("```")[0].splitlines()]
