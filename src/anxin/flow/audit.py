@@ -18,6 +18,7 @@ from typing import Any
 from anxin.domain.errors import InputError, PolicyError
 from anxin.domain.finding import Finding
 from anxin.domain.register import MeterKey, Register
+from anxin.domain.source import Reject
 from anxin.flow.audit_files import (
     KEPT_FINDINGS_PER_CAUSE,
     VERDICT_COLUMNS,
@@ -175,9 +176,16 @@ def _refuse_nothing(request: AuditRequest, imported: Imported) -> None:
     """Raise InputError where a side that was asked for gave nothing: its absence must not pass for a finding."""
     for kind, paths in (("orders", request.orders), ("records", request.records)):
         if paths and kind not in imported.parquet and kind not in imported.tables:
-            reasons = [f"{r.source.file}: {r.message}" if r.source.file not in r.message else r.message
-                       for r in imported.rejects[:5]]  # fmt: skip
+            reasons = [_reason(r) for r in imported.rejects[:5]]
             raise InputError(f"no {kind} could be read" + "".join(f"\n  {r}" for r in reasons))
+
+
+def _reason(reject: Reject) -> str:
+    """A reject as one line: file, row and field where they are known, and why."""
+    place = [reject.source.file] if reject.source.file not in reject.message else []
+    place += [f"row {reject.source.row}"] if reject.source.row else []
+    place += [reject.field] if reject.field and reject.field not in reject.message else []
+    return ": ".join((*place, reject.message))
 
 
 def _exit_code(judged: Judged) -> int:

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from anxin.domain.batch import Batch, JudgedRecord, Side
 from anxin.domain.errors import FormatError, InputError, PolicyError
 from anxin.domain.source import Notice, Reject, Source
+from anxin.flow.canonical import check_canonical
 from anxin.flow.facts_of_records import SessionFacts, sessions_of, side_of
 from anxin.flow.reading import Chunk, canonical_table, chunks, opened, sha256_of
 from anxin.formats import meter_envelope, ocpi, safe_xml, sniff, tables, tcec102
@@ -166,7 +167,14 @@ def _yields(
         if canonical is not None:
             file.sha256 = sha256_of(raw)
             file.rows = pq.read_metadata(path).num_rows
-            imported.parquet.setdefault(canonical, []).append(path)
+            good, rejects = check_canonical(path, canonical)
+            if good is None:
+                imported.parquet.setdefault(canonical, []).append(path)
+                return
+            file.rejected = len(rejects)
+            imported.refuse(rejects)
+            if good.num_rows:
+                imported.tables.setdefault(canonical, []).append(good)
             return
         digest = hashlib.sha256()
         ahead: list[tuple[Future[_Yield], int]] = []

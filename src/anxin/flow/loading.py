@@ -8,22 +8,10 @@ import ibis
 import pyarrow as pa
 
 from anxin.domain.register import Register
+from anxin.flow.canonical import DEFAULTS
 from anxin.flow.importing import Imported
 from anxin.reconcile.engine import Engine
 from anxin.reconcile.facts import NUMBERS, VALUES, Facts, register_tables, table_schema
-
-#: Columns of facts that a canonical file may leave out, and what they then are.
-DEFAULTS: dict[str, Any] = {
-    "time_quantum_ms": 1000,
-    "energy_quantum_milli_wh": 1000,
-    "clock": "-",
-    "answer": "cannot_judge",
-    "reason": "unsigned",
-    "closed": True,
-    "content_digest": "",
-    "source_file": "",
-    "source_row": 0,
-}
 
 
 def load_facts(imported: Imported, register: Register, as_of_utc_ms: int | None, engine: Engine) -> Facts:

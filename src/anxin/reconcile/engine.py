@@ -7,10 +7,12 @@ and read often), and writes Parquet in a stated order. Nothing else of an engine
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,10 +57,12 @@ class DuckDBEngine:
         options: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(scratch / "spill")}
         if threads is not None:
             options["threads"] = threads
-        self._con = ibis.duckdb.connect(":memory:", **options)
+        with _declared("open"):
+            self._con = ibis.duckdb.connect(":memory:", **options)
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
-        return self._con.create_table(_checked(name), table, overwrite=True)
+        with _declared(name):
+            return self._con.create_table(_checked(name), table, overwrite=True)
 
     def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
         # Each file is numbered on from the rows of those before it: file_row_number keeps the file's own order
@@ -66,7 +70,8 @@ class DuckDBEngine:
         parts = []
         before = 0
         for path in paths:
-            part = self._con.read_parquet(str(path), file_row_number=number is not None)
+            with _declared(name):
+                part = self._con.read_parquet(str(path), file_row_number=number is not None)
             if number is not None:
                 part = part.mutate(**{number: part.file_row_number + before}).drop("file_row_number")
             before += pq.read_metadata(path).num_rows
@@ -81,19 +86,32 @@ class DuckDBEngine:
             for column, kind in expression.schema().items()
         )
         query = f"SELECT {columns} FROM ({self._con.compile(expression)})"
-        self._con.raw_sql(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS {query}')
+        with _declared(name):
+            self._con.raw_sql(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS {query}')
         return self._con.table(name)
 
     def rows(self, expression: Any) -> pa.Table:
-        table: pa.Table = self._con.to_pyarrow(expression)
+        with _declared("rows"):
+            table: pa.Table = self._con.to_pyarrow(expression)
         return table
 
     def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
-        self._con.to_parquet(expression.order_by(list(order_by)), str(path), compression="zstd")
+        with _declared(path.name):
+            self._con.to_parquet(expression.order_by(list(order_by)), str(path), compression="zstd")
         return int(pq.read_metadata(path).num_rows)
 
     def close(self) -> None:
         self._con.disconnect()
+
+
+@contextmanager
+def _declared(step: str) -> Iterator[None]:
+    """What DuckDB raises as EngineError: out of memory, a full disk, a figure that no limit caught."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise EngineError(f"the engine failed at {step}: {reason}") from error
 
 
 def open_engine(name: str, scratch: Path, memory_limit: str = "8GB") -> Engine:
