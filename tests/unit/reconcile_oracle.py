@@ -89,10 +89,6 @@ class Session:
         return least(r.connector_id for r in self.records)
 
     @property
-    def meter(self) -> str | None:
-        return least(r.meter_id for r in self.records)
-
-    @property
     def order_start(self) -> int | None:
         return least(o.start_utc_ms for o in self.orders)
 
@@ -509,13 +505,19 @@ class Oracle:
     def _covers(self, session: Session, link: Link) -> bool:
         """Whether an order of the gap, on that connector, is covered by a record of another meter."""
         start, end = session.order_start, session.order_end
-        if start is None or end is None or link.since is None or link.until is None or session.meter is None:
+        if start is None or end is None or link.since is None or link.until is None or not session.records:
             return False
+        meters = [r.meter_id for r in session.records]
         return (
             session.connector is not None and session.connector == link.connector
-            and session.meter != link.before.meter_id
+            and self._first_sent(session.records).meter_id is not None and link.before.meter_id not in meters
             and start >= link.since - CLOCK_LIMIT_MS and end <= link.until + CLOCK_LIMIT_MS
         )  # fmt: skip
+
+    def _first_sent(self, records: list[MeterSession]) -> MeterSession:
+        """The one that stands first in the input."""
+        found: MeterSession = next(r for r in self.records if any(r is other for other in records))
+        return found
 
     def _r08(self) -> None:
         for link in (k for k in self.links if k.trusted and k.pages is not None):
@@ -533,12 +535,23 @@ class Oracle:
         for value in (*self.orders, *self.records):
             if value.received_utc_ms is not None and value.end_utc_ms is not None:
                 delay = value.received_utc_ms - value.end_utc_ms
-                if delay > WINDOW_MS:
+                if delay > WINDOW_MS and not self._went_on(value):
                     self._name("R20", "late_upload", value, expected=WINDOW_MS, found=delay)
         for bracket in (b for b in self.brackets if b.balanced):
             for session in bracket.sessions:
                 self._say("R20", "lost_record", session, session.orders, [bracket.link.before, bracket.link.after],
                           expected=bracket.link.gap, found=bracket.energy)  # fmt: skip
+
+    def _went_on(self, value: Order | MeterSession) -> bool:
+        """Whether the value is one part of a session, and that session as a whole was sent in time."""
+        for session in self.sessions:
+            parts = len(session.orders) + len(session.records)
+            here = any(value is part for part in (*session.orders, *session.records))
+            if here and (parts > 2 or session.method == "overlap"):
+                end = max(session.order_end or 0, session.record_end or 0)
+                assert value.received_utc_ms is not None
+                return value.received_utc_ms - end <= WINDOW_MS
+        return False
 
     def _name(self, rule: str, cause: str, value: Order | MeterSession, **figures: int | None) -> None:
         """A finding about one order or one record alone."""
@@ -555,16 +568,18 @@ class Oracle:
                 here, there = session.connector, session.record_connector
                 if here is not None and there is not None and here != there:
                     self._of_session("R09", "record_of_other_place", session)
-        for session in self.sessions:
-            stays = [m for m in self.of("meters") if m.connector_id == session.connector]
-            if not stays or session.meter is None or session.connector is None:
+        # A record's own word: its meter at its place, whatever order it came to be matched with.
+        for record in self.records:
+            stays = [m for m in self.of("meters") if m.connector_id == record.connector_id]
+            if not stays or record.meter_id is None or record.connector_id is None:
                 continue
-            begin = first_known(session.record_begin, 0)
+            begin = first_known(record.begin_utc_ms, 0)
             assert begin is not None
             if not any(
-                m.meter_id == session.meter and m.installed_utc_ms <= begin < (m.removed_utc_ms or 2**62) for m in stays
+                m.meter_id == record.meter_id and m.installed_utc_ms <= begin < (m.removed_utc_ms or 2**62)
+                for m in stays
             ):
-                self._of_session("R09", "meter_not_registered_here", session)
+                self._name("R09", "meter_not_registered_here", record)
 
     def _r10(self) -> None:
         rated = {c.connector_id: c.rated_power_w for c in self.of("connectors")}

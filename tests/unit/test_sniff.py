@@ -33,7 +33,7 @@ HEADS = [
 @pytest.mark.parametrize(("head", "dialect"), HEADS)
 def test_a_dialect_is_told_by_content_also_inside_gzip(head: bytes, dialect: Dialect) -> None:
     assert sniff(head, "file.bin") is dialect
-    assert sniff(gzip.compress(head), "file.gz") is dialect
+    assert sniff(gzip.compress(head, mtime=0), "file.gz") is dialect
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_dialect_is_told_by_content_also_inside_gzip(head: bytes, dialect: Dia
     [
         (b"", "the file is empty"),
         (b"\xef\xbb\xbf \n", "the file is empty"),
-        (gzip.compress(b""), "the file is empty"),
+        (gzip.compress(b"", mtime=0), "the file is empty"),
         (b"\x1f\x8b\x00\x00", "broken .gz"),
         (b'{"operators": []}', "neither T/CEC 102 orders nor OCPI CDRs (keys: operators)"),
         ("电量,1\n".encode("utf-16"), "UTF-16"),

@@ -46,7 +46,7 @@ _FINDING_COLUMNS: list[tuple[str, pa.DataType]] = [
 FINDING_SCHEMA = pa.schema(_FINDING_COLUMNS)
 VERDICT_COLUMNS = (
     "session_no", "state", "method", "order_id", "record_id", "orders", "records", "operator_id", "connector_id",
-    "meter_id", "local_date", "order_start_utc_ms", "order_end_utc_ms", "order_energy_milli_wh", "amount_e4",
+    "local_date", "order_start_utc_ms", "order_end_utc_ms", "order_energy_milli_wh", "amount_e4",
     "record_begin_utc_ms", "record_end_utc_ms", "record_energy_milli_wh", "findings",
 )  # fmt: skip
 

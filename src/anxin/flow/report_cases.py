@@ -155,7 +155,7 @@ def _rows(judged: Judged, table: Any, number: str, wanted: set[tuple[int, int]])
 
 def _anchor(sides: Sides, meters: dict[str, tuple[Any, ...]]) -> Anchor:
     """Where to look for the meter's neighbours: at its record, else at the order on the meter that stood there."""
-    verdict, meter_id = sides.verdict, sides.verdict["meter_id"]
+    verdict, meter_id = sides.verdict, _meter_of(sides)
     at = verdict["record_begin_utc_ms"]
     if at is None:
         at = verdict["order_start_utc_ms"]
@@ -167,6 +167,10 @@ def _anchor(sides: Sides, meters: dict[str, tuple[Any, ...]]) -> Anchor:
         here = (m.meter_id for m in stays if m.installed_utc_ms <= at and (m.removed_utc_ms or at + 1) > at)
         meter_id = next(here, None)
     return Anchor(verdict["session_no"], meter_id, at, frozenset(r["record_no"] for r in sides.records))
+
+
+def _meter_of(sides: Sides) -> str | None:
+    return next((r["meter_id"] for r in sides.records if r["meter_id"] is not None), None)
 
 
 def _recomputed(findings: Iterable[Finding]) -> int | None:
@@ -224,7 +228,7 @@ class _Places:
             severity=worst.value,
             order_ids=tuple(o["order_id"] for o in sides.orders),
             record_ids=tuple(r["record_id"] for r in sides.records),
-            meter_id=row["meter_id"],
+            meter_id=_meter_of(sides),
             start_utc_ms=_either(row["order_start_utc_ms"], row["record_begin_utc_ms"]),
             end_utc_ms=_either(row["order_end_utc_ms"], row["record_end_utc_ms"]),
             order_energy_milli_wh=row["order_energy_milli_wh"],

@@ -38,9 +38,6 @@ _ORDER_SIDE = {
 _RECORD_SIDE = {
     "record_no": "record_no",
     "record_id": "record_id",
-    "record_connector_id": "connector_id",
-    "meter_id": "meter_id",
-    "record_date": "local_date",
     "record_begin_utc_ms": "begin_utc_ms",
     "record_end_utc_ms": "end_utc_ms",
     "record_time_quantum_ms": "time_quantum_ms",
@@ -58,8 +55,9 @@ def _order_side(orders: Any) -> Any:
     return orders.select(transaction_id=orders.transaction_id, **{n: orders[c] for n, c in _ORDER_SIDE.items()})
 
 
-def _record_side(records: Any) -> Any:
+def _record_side(records: Any, **more: Any) -> Any:
     return records.select(
+        **more,
         transaction_id=records.transaction_id,
         clock_rank=rank_of(records.clock, CLOCK_RANK),
         answer_rank=rank_of(records.answer, ANSWER_RANK),
@@ -67,11 +65,30 @@ def _record_side(records: Any) -> Any:
     )
 
 
-def joined_by_id(orders: Any, records: Any) -> Any:
-    """Every order with the records that share its transaction id; record columns are null where none does."""
-    left, right = _order_side(orders), _record_side(records)
+def joined_by_id(orders: Any, records: Any, engine: Engine) -> Any:
+    """Every order with the records that share its transaction id; record columns are null where none does.
+
+    A record's place is long, and most often the order's own: the join carries only its hash, and whether it is the
+    same place; where orders state no place at all, the record's is carried along.
+    """
+    left = _order_side(orders)
+    right = _record_side(
+        records,
+        placed=records.connector_id.notnull(),
+        place_mark=records.connector_id.hash(),
+        record_place=records.connector_id,
+    )
+    placeless = engine.rows(orders.agg(n=orders.connector_id.isnull().any()))["n"][0].as_py()
+    if not placeless:
+        right = right.drop("record_place")
     both = left.left_join(right, left.transaction_id == right.transaction_id)
-    return both.drop(*[c for c in both.columns if c.startswith("transaction_id")])
+    place = both.order_connector_id
+    both = both.mutate(
+        connector_id=ibis.coalesce(place, both.record_place) if placeless else place,
+        same_place=~(place.notnull() & ibis.coalesce(both.placed, False) & (place.hash() != both.place_mark)),
+    )
+    dropped = [c for c in both.columns if c.startswith("transaction_id")]
+    return both.drop(*dropped, "order_connector_id", "placed", "place_mark", *(["record_place"] if placeless else []))
 
 
 def tangled_edges(joined: Any, overlaps: Any) -> Any:
@@ -114,8 +131,7 @@ _RECORD_FIGURES = ("record_begin_utc_ms", "record_end_utc_ms", "record_time_quan
                    "record_quantum_milli_wh")  # fmt: skip
 SESSION_COLUMNS = (
     "session_no", "method", "order_no", "record_no", "order_id", "record_id", "orders", "records", "operator_id",
-    "connector_id",
-    "record_connector_id", "meter_id", "tariff_id", "local_date", *_ORDER_FIGURES, *_RECORD_FIGURES,
+    "connector_id", "same_place", "tariff_id", "local_date", *_ORDER_FIGURES, *_RECORD_FIGURES,
     "record_end_register_milli_wh", "clock_rank", "answer_rank",
 )  # fmt: skip
 
@@ -134,17 +150,16 @@ def sessions(
         method=ibis.ifelse(simple.record_no.notnull(), "id", "none"),
         orders=ibis.literal(1, "int64"),
         records=simple.record_no.notnull().cast("int64"),
-        connector_id=ibis.coalesce(simple.order_connector_id, simple.record_connector_id),
     )
     # Records that no order claims.
-    alone = _record_side(records.semi_join(lone_records.anti_join(members, "record_no"), "record_no"))
+    unclaimed = records.semi_join(lone_records.anti_join(members, "record_no"), "record_no")
+    alone = _record_side(unclaimed, connector_id=unclaimed.connector_id, local_date=unclaimed.local_date)
     alone = alone.mutate(
         session_no=alone.record_no * 2 + 1,
         method=ibis.literal("none"),
         orders=ibis.literal(0, "int64"),
         records=ibis.literal(1, "int64"),
-        connector_id=alone.record_connector_id,
-        local_date=alone.record_date,
+        same_place=ibis.literal(True),
         **{n: ibis.null("int64") for n in ("order_no", *_ORDER_FIGURES)},
         **{n: ibis.null("string") for n in ("order_id", "operator_id", "tariff_id")},
     )
@@ -179,13 +194,12 @@ def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:
         amount_e4=all_or_null(o.amount_e4, total(o.amount_e4)),
     )
     of_record = members.select("session_no", "record_no").distinct()
-    r = _record_side(records).join(of_record, "record_no")
+    r = _record_side(records, record_connector_id=records.connector_id).join(of_record, "record_no")
     record_sums = r.group_by("session_no").agg(
         record_no=r.record_no.min(),
         record_id=r.record_id.argmin(r.record_no),
         records=r.count(),
         record_connector_id=r.record_connector_id.min(),
-        meter_id=r.meter_id.min(),
         record_begin_utc_ms=r.record_begin_utc_ms.min(),
         record_end_utc_ms=all_or_null(r.record_end_utc_ms, r.record_end_utc_ms.max()),
         record_time_quantum_ms=r.record_time_quantum_ms.max(),
@@ -201,6 +215,7 @@ def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:
     return both.mutate(
         method=ibis.ifelse(both.overlapping.notnull(), "overlap", "id"),
         connector_id=ibis.coalesce(both.order_connector_id, both.record_connector_id),
+        same_place=ibis.coalesce(both.order_connector_id == both.record_connector_id, ibis.literal(True)),
     )
 
 

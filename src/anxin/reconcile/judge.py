@@ -119,6 +119,11 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     found = found.left_join(many_records.rename(spoke_of="session_no"), "spoke_of")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
+    # A finding on a record is about that record's meter, also where the rule did not say so.
+    meters = facts.records.select("record_no", record_meter="meter_id").semi_join(found, "record_no")
+    found = found.left_join(meters, "record_no")
+    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
+    found = found.mutate(meter_id=ibis.coalesce(found.meter_id, found.record_meter))
     order_list = ibis.coalesce(found.order_ids, _both(found.order_no_id, found.other_order_no_id))
     # A rule that names two records speaks of neighbours, not of its session's own.
     record_list = ibis.ifelse(

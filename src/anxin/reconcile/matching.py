@@ -63,7 +63,7 @@ def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     orders = _without(engine, facts.orders, order_copies, "order_no")
     records = _without(engine, facts.records, record_copies, "record_no")
     # 2 By id.
-    joined = engine.stage("joined", joined_by_id(orders, records))
+    joined = engine.stage("joined", joined_by_id(orders, records, engine))
     lone_orders = joined.filter(joined.record_no.isnull()).select("order_no")
     lone_records = engine.stage("lone_records", records.select("record_no").anti_join(joined, "record_no"))
     # 3 By overlap.

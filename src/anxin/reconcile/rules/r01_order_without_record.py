@@ -49,7 +49,10 @@ RULE = Rule(
         "after do not account for its energy either."
     ),
     basis=(
-        Basis("Hangzhou platform: orders are compared with the meter's own records (H0)", "confirmed"),
+        Basis(
+            "Hangzhou market regulator, description of its platform (2022): orders are compared with the meter's own records",
+            "confirmed",
+        ),
         Basis("Revenue assurance, completeness control (TM Forum GB941)", "secondary"),
     ),
     causes=(

@@ -41,7 +41,10 @@ RULE = Rule(
     explain_zh="电能表上传了充电记录，但补传期限过后运营商仍没有上传对应的消费订单。",
     explain_en="A meter measured a session, but the operator uploaded no order for it within the late window.",
     basis=(
-        Basis("Hangzhou platform: orders are compared with the meter's own records (H0)", "confirmed"),
+        Basis(
+            "Hangzhou market regulator, description of its platform (2022): orders are compared with the meter's own records",
+            "confirmed",
+        ),
         Basis("Revenue assurance, completeness control (TM Forum GB941)", "secondary"),
     ),
     causes=(

@@ -53,7 +53,10 @@ RULE = Rule(
     explain_zh="订单电量与电能表签名记录的电量之差，超过双方显示末位之和。",
     explain_en="Billed energy and the meter's recorded energy differ by more than the last digits that both show.",
     basis=(
-        Basis("Hangzhou platform: order against meter record (H0); its tolerance is not published", "confirmed"),
+        Basis(
+            "Hangzhou market regulator, description of its platform (2022): order against meter record; its tolerance is not published",
+            "confirmed",
+        ),
         Basis("Resolution-based tolerance: the same meter should yield the same number", "derived"),
     ),
     causes=(

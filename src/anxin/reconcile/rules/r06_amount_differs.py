@@ -108,7 +108,7 @@ def _expected(ground: Ground, periods: Any, policy: Policy) -> Any:
     plain = plain.mutate(
         low_e4=_cost(plain.record_energy_milli_wh, plain.low), high_e4=_cost(plain.record_energy_milli_wh, plain.high)
     )
-    columns = ["session_no", "order_no", "record_no", "operator_id", "connector_id", "meter_id", "amount_e4",
+    columns = ["session_no", "order_no", "record_no", "operator_id", "connector_id", "amount_e4",
                "low_e4", "high_e4", "order_start_utc_ms", "order_periods", "step_e4", "high",
                "order_quantum_milli_wh", "record_quantum_milli_wh"]  # fmt: skip
     both = detailed.select(columns).union(plain.select(columns))

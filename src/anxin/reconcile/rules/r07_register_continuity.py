@@ -27,16 +27,23 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     empty = rest.anti_join(held, "record_no")
     # An order of the gap whose record is of another meter: the energy went through this one.
     covered = ground.sessions.filter((ground.sessions.orders > 0) & (ground.sessions.records > 0)).select(
-        "session_no", "order_no", "connector_id", "order_start_utc_ms", "order_end_utc_ms",
-        other_meter="meter_id", other_record_no="record_no",
-    )  # fmt: skip
+        "session_no", "order_no", "connector_id", "order_start_utc_ms", "order_end_utc_ms", other_record_no="record_no"
+    )
     slack = policy.int("time.clock_synchronised")
     elsewhere = empty.join(covered, "connector_id")
     elsewhere = elsewhere.filter(
-        (elsewhere.other_meter != elsewhere.meter_id)
-        & (elsewhere.order_start_utc_ms >= elsewhere.from_utc_ms - slack)
+        (elsewhere.order_start_utc_ms >= elsewhere.from_utc_ms - slack)
         & (elsewhere.order_end_utc_ms <= elsewhere.to_utc_ms + slack)
     )
+    # Not where any record of the session is of the meter itself.
+    meters = ground.records.select(other_record_no="record_no", other_meter="meter_id")
+    of_session = elsewhere.select("session_no", "other_record_no", own_meter="meter_id")
+    more = ground.members.select("session_no", other_record_no="record_no")
+    more = more.join(of_session.select("session_no", "own_meter").distinct(), "session_no")
+    of_session = of_session.union(more.select(of_session.columns), distinct=True).join(meters, "other_record_no")
+    own = of_session.filter(of_session.other_meter == of_session.own_meter).select("session_no", meter_id="own_meter")
+    elsewhere = elsewhere.anti_join(own, ["session_no", "meter_id"]).join(meters, "other_record_no")
+    elsewhere = elsewhere.filter(elsewhere.other_meter.notnull())
     empty = empty.anti_join(elsewhere, "record_no")
     told = telling(brackets)
     unbalanced = told.filter(~told.balanced & (told.to_utc_ms < overdue))

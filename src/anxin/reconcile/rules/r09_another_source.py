@@ -75,38 +75,34 @@ def _energy_units(units: list[str | None]) -> set[str]:
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Records matched with an order of another place, and records of a meter that is not registered where they say."""
     sessions = ground.sessions
-    elsewhere = sessions.filter(
-        (sessions.orders > 0)
-        & (sessions.records > 0)
-        & (sessions.method == "id")
-        & (sessions.connector_id != sessions.record_connector_id)
-    )
+    elsewhere = sessions.filter((sessions.orders > 0) & (sessions.method == "id") & ~sessions.same_place)
+    places = ground.records.select("record_no", record_place="connector_id")
+    elsewhere = elsewhere.join(places, "record_no")
     found = [
         raised_on_facts(
-            elsewhere, "R09", "record_of_other_place", expected_text="connector_id", found_text="record_connector_id",
+            elsewhere, "R09", "record_of_other_place", expected_text="connector_id", found_text="record_place",
             session_no="session_no", order_no="order_no", record_no="record_no", at_utc_ms="record_begin_utc_ms",
         )
     ]  # fmt: skip
     if "meters" in ground.facts.present:
-        stays = ground.facts.meters.select(
-            "meter_id", "connector_id", "installed_utc_ms", removed=ibis.coalesce(ground.facts.meters.removed_utc_ms, 2**62)
-        )  # fmt: skip
-        placed = sessions.filter(sessions.meter_id.notnull() & sessions.connector_id.notnull()).select(
-            "session_no", "order_no", "record_no", "operator_id", "connector_id", "record_begin_utc_ms",
-            claimed="meter_id",
-        )  # fmt: skip
+        meters = ground.facts.meters
+        stays = meters.select(
+            "meter_id", "connector_id", "installed_utc_ms", removed=ibis.coalesce(meters.removed_utc_ms, 2**62)
+        )
+        placed = ground.records.filter(ground.records.meter_id.notnull()).select(
+            "record_no", "connector_id", "begin_utc_ms", claimed="meter_id"
+        )
         here = placed.join(stays, (placed.connector_id == stays.connector_id) & (placed.claimed == stays.meter_id))
-        begin = ibis.coalesce(here.record_begin_utc_ms, 0)
-        here = here.filter((begin >= here.installed_utc_ms) & (begin < here.removed)).select("session_no")
+        begin = ibis.coalesce(here.begin_utc_ms, 0)
+        here = here.filter((begin >= here.installed_utc_ms) & (begin < here.removed)).select("record_no")
         # Only connectors whose meters a register names can have a foreign one.
-        named = placed.semi_join(stays, "connector_id").anti_join(here, "session_no")
-        expected = ground.facts.meters.group_by("connector_id").agg(registered=ground.facts.meters.meter_id.max())
-        named = named.join(expected, "connector_id")
+        foreign = placed.semi_join(stays, "connector_id").anti_join(here, "record_no")
+        expected = meters.group_by("connector_id").agg(registered=meters.meter_id.max())
+        foreign = foreign.join(expected, "connector_id")
         found.append(
             raised_on_facts(
-                named, "R09", "meter_not_registered_here", expected_text="registered", found_text="claimed",
-                meter_id="claimed", session_no="session_no", order_no="order_no", record_no="record_no",
-                at_utc_ms="record_begin_utc_ms",
+                foreign, "R09", "meter_not_registered_here", expected_text="registered", found_text="claimed",
+                meter_id="claimed", record_no="record_no", at_utc_ms="begin_utc_ms",
             )
         )  # fmt: skip
     return found
@@ -140,8 +136,8 @@ RULE = Rule(
             "meter_not_registered_here",
             Severity.GRAVE,
             True,
-            "接口 {connector} 登记的电能表是 {expected}，订单 {orders} 的记录却出自电能表 {found}。",
-            "Connector {connector} is registered with meter {expected}; the record of order {orders} is of meter {found}.",
+            "接口 {connector} 登记的电能表是 {expected}，记录 {records} 却出自电能表 {found}。",
+            "Connector {connector} is registered with meter {expected}; record {records} is of meter {found}.",
         ),
         Cause(
             "other_meter",
@@ -192,7 +188,7 @@ RULE = Rule(
         meter  M2 C2
         order  O1 C1 10:00-11:00 20.00
         record R1 C1 10:00-11:00 100.000-120.000 tx=O1 meter=M2
-        expect R09 meter_not_registered_here O1 R1
+        expect R09 meter_not_registered_here R1
     """,
     record_example="""
         record PG=T10 MS=MS-1 B=100.0@10:00

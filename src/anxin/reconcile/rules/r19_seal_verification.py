@@ -21,7 +21,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     found: list[Any] = []
     chargers = facts.connectors.select("connector_id", "charger_id")
     sessions = ground.sessions.select(
-        "session_no", "order_no", "record_no", "connector_id", "operator_id", "meter_id",
+        "session_no", "order_no", "record_no", "connector_id", "operator_id",
         at=ibis.coalesce(ground.sessions.record_begin_utc_ms, ground.sessions.order_start_utc_ms),
     )  # fmt: skip
     on = {"session_no": "session_no", "order_no": "order_no", "record_no": "record_no", "at_utc_ms": "at"}
@@ -50,9 +50,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
             (passed_since.passed_at > passed_since.failed_at) & (passed_since.passed_at <= passed_since.at)
         )
         failed = failed.anti_join(passed_since, ["session_no", "failed_at"])
-        failed = failed.group_by(
-            ["session_no", "order_no", "record_no", "connector_id", "operator_id", "meter_id", "at"]
-        )
+        failed = failed.group_by(["session_no", "order_no", "record_no", "connector_id", "operator_id", "at"])
         failed = failed.agg(failed_at=ibis._.failed_at.max())
         found += [
             raised(expired, "R19", "verification_expired", quantity="time", expected="valid_to", found="at", **on),
@@ -104,8 +102,14 @@ RULE = Rule(
     explain_zh="充电时该桩检定已过期或不合格、铅封已破坏，或电能表固件不是批准的版本。",
     explain_en="At the time of the session the verification had expired or failed, a seal was broken, or the firmware was not approved.",
     basis=(
-        Basis("JJG 1148/1149-2022: in-use period 3 years; seal on the meter or metering module (H3)", "confirmed"),
-        Basis("Hangzhou: double seals, physical and electronic (H0)", "confirmed"),
+        Basis(
+            "JJG 1148/1149-2022 as practised in Hangzhou: in-use period 3 years; seal on the meter or metering module",
+            "confirmed",
+        ),
+        Basis(
+            "Hangzhou market regulator, description of its platform (2022): double seals, physical and electronic",
+            "confirmed",
+        ),
         Basis("WELMEC 7.2 P2: software identification", "confirmed"),
     ),
     causes=(

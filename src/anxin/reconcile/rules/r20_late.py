@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ibis
+
 from anxin.domain.finding import Severity
 from anxin.reconcile.raising import raised
 from anxin.reconcile.rule import Basis, Cause, Rule
@@ -23,6 +25,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     ):
         late = table.mutate(delay=table.received_utc_ms - table.end_utc_ms)
         late = late.filter(late.delay > window).mutate(window=window)
+        late = late.anti_join(_part_of_a_later_session(late, number, ground, window), number)
         found.append(
             raised(
                 late,
@@ -52,6 +55,16 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         )
     )
     return found
+
+
+def _part_of_a_later_session(late: Any, number: str, ground: Ground, window: int) -> Any:
+    """Late values whose session went on after their own end: an order split at midnight is sent when all of it ended."""
+    ends = ground.sessions.select("session_no", session_end=ibis.greatest(
+        ibis.coalesce(ground.sessions.order_end_utc_ms, 0), ibis.coalesce(ground.sessions.record_end_utc_ms, 0)
+    ))  # fmt: skip
+    members = ground.members.select(number, "session_no").distinct()
+    joint = late.select(number, "received_utc_ms").join(members, number).join(ends, "session_no")
+    return joint.filter(joint.received_utc_ms - joint.session_end <= window).select(number)
 
 
 RULE = Rule(

@@ -125,7 +125,7 @@ RULE = Rule(
     explain_zh="订单各时段之和与合计不符、金额不等于电量乘单价，或自报起止表底数之差不等于电量。",
     explain_en="Periods do not add up to totals, money is not energy times price, or the order's own registers do not give its energy.",
     basis=(
-        Basis("T/CEC 102 ChargeOrderInfo; cross-checks on one order (reference, section 4.10)", "derived"),
+        Basis("T/CEC 102 ChargeOrderInfo; cross-checks on one order", "derived"),
         Basis("YKC 0x3B: 电表总止值 - 电表总起值 = total energy", "confirmed"),
     ),
     causes=(
