@@ -97,7 +97,9 @@ class DuckDBEngine:
 
     def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
         with _declared(path.name):
-            self._con.to_parquet(expression.order_by(list(order_by)), str(path), compression="zstd")
+            # Level 1 of zstd and the second page format: a tenth of the time of the defaults' last tenth of size.
+            ordered = expression.order_by(list(order_by))
+            self._con.to_parquet(ordered, str(path), compression="zstd", compression_level=1, parquet_version="v2")
         return int(pq.read_metadata(path).num_rows)
 
     def close(self) -> None:

@@ -91,14 +91,19 @@ def joined_by_id(orders: Any, records: Any, engine: Engine) -> Any:
     return both.drop(*dropped, "order_connector_id", "placed", "place_mark", *(["record_place"] if placeless else []))
 
 
-def tangled_edges(joined: Any, overlaps: Any) -> Any:
+def tangled_edges(orders: Any, joined: Any, overlaps: Any, engine: Engine) -> Any:
     """All pairs of sessions that may not be one-to-one: any pair with an end in more than one pair."""
     by_id = joined.filter(joined.record_no.notnull()).select("order_no", "record_no")
     many_orders = by_id.group_by("order_no").agg(n=ibis._.count()).filter(ibis._.n > 1).select("order_no")
-    many_records = by_id.group_by("record_no").agg(n=ibis._.count()).filter(ibis._.n > 1).select("record_no")
-    orders = many_orders.union(overlaps.select("order_no"), distinct=True)
-    records = many_records.union(overlaps.select("record_no"), distinct=True)
-    touched = by_id.semi_join(orders, "order_no").union(by_id.semi_join(records, "record_no"), distinct=True)
+    many = many_orders.union(overlaps.select("order_no"), distinct=True)
+    touched = by_id.semi_join(many, "order_no")
+    of_records = overlaps.select("record_no")
+    # Where each order's transaction is its own id (T/CEC 102), no two orders can share a record by id.
+    shared = orders.filter(orders.transaction_id != orders.order_id)
+    if not is_empty(engine, shared):
+        many_records = by_id.group_by("record_no").agg(n=ibis._.count()).filter(ibis._.n > 1).select("record_no")
+        of_records = of_records.union(many_records, distinct=True)
+    touched = touched.union(by_id.semi_join(of_records, "record_no"), distinct=True)
     return touched.union(overlaps.select("order_no", "record_no"), distinct=True)
 
 

@@ -105,23 +105,26 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     many_records = _ids_of(
         members.select("session_no", "record_no").distinct().join(record_ids, "record_no"), "record_id"
     )
+    # Each side is read once for all rows that any finding names.
+    numbers = {side: _named(found, side) for side in ("order", "record")}
+    order_names = engine.stage("order_names", order_ids.semi_join(numbers["order"], "order_no"))
+    record_names = facts.records.select("record_no", "record_id", record_meter="meter_id")
+    record_names = engine.stage("record_names", record_names.semi_join(numbers["record"], "record_no"))
     for column, table, key in (
-        ("order_no", order_ids, "order_id"),
-        ("other_order_no", order_ids, "order_id"),
-        ("record_no", record_ids, "record_id"),
-        ("other_record_no", record_ids, "record_id"),
+        ("order_no", order_names, "order_id"),
+        ("other_order_no", order_names, "order_id"),
+        ("record_no", record_names, "record_id"),
+        ("other_record_no", record_names, "record_id"),
     ):
-        named = table.rename({column: table.columns[0], f"{column}_id": key})
-        named = named.semi_join(found, column)
-        found = found.left_join(named, column)
+        number = table.columns[0]
+        found = found.left_join(table.select(**{column: number, f"{column}_id": key}), column)
         found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     found = found.left_join(many_orders.rename(spoke_of="session_no"), "spoke_of")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     found = found.left_join(many_records.rename(spoke_of="session_no"), "spoke_of")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     # A finding on a record is about that record's meter, also where the rule did not say so.
-    meters = facts.records.select("record_no", record_meter="meter_id").semi_join(found, "record_no")
-    found = found.left_join(meters, "record_no")
+    found = found.left_join(record_names.select("record_no", "record_meter"), "record_no")
     found = found.drop(*[c for c in found.columns if c.endswith("_right")])
     found = found.mutate(meter_id=ibis.coalesce(found.meter_id, found.record_meter))
     order_list = ibis.coalesce(found.order_ids, _both(found.order_no_id, found.other_order_no_id))
@@ -133,6 +136,12 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     )
     names = [c for c in RAW_COLUMNS if c not in {"other_order_no", "other_record_no"}]
     return found.select(*names, order_ids=order_list, record_ids=record_list).distinct()
+
+
+def _named(found: Any, side: str) -> Any:
+    """The numbers of all orders (or records) that findings name, themselves or as the other one."""
+    own, other = f"{side}_no", f"other_{side}_no"
+    return found.select(own).union(found.select(**{own: other}), distinct=True).filter(lambda t: t[own].notnull())
 
 
 def _both(one: Any, other: Any) -> Any:

@@ -69,7 +69,7 @@ def match(facts: Facts, policy: Policy, engine: Engine) -> Ground:
     # 3 By overlap.
     overlapping = engine.stage("overlaps", overlaps(orders, records, joined, lone_orders, lone_records, policy, engine))
     # 4 Groups.
-    edges = engine.stage("edges", tangled_edges(joined, overlapping))
+    edges = engine.stage("edges", tangled_edges(orders, joined, overlapping, engine))
     members = engine.stage("members", groups(edges, lone_records, engine))
     found = sessions(orders, records, joined, lone_records, members, overlapping, engine)
     # 5 Links.
@@ -95,11 +95,12 @@ def _copies(engine: Engine, table: Any, key: str, number: str, differs_by: str) 
     """Rows that share `key` with an earlier row: their number, the number that stands, and whether they differ."""
     # Counting hashes is cheaper than counting long ids; what shares a hash is then compared by id.
     hashed = table.group_by(mark=table[key].hash()).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
-    alike = engine.stage(f"alike_{number}", table.filter(table[key].hash().isin(hashed.mark)).select(key))
-    repeated = alike.group_by(key).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
-    rows = table.semi_join(repeated, key).select(
+    alike = table.filter(table[key].hash().isin(hashed.mark)).select(
         number, key, differs_by, sent=ibis.coalesce(table.received_utc_ms, ibis.literal(0))
     )
+    alike = engine.stage(f"alike_{number}", alike)
+    repeated = alike.group_by(key).agg(copies=ibis._.count()).filter(ibis._.copies > 1)
+    rows = alike.semi_join(repeated, key)
     ranked = rows.mutate(
         place=ibis.row_number().over(group_by=key, order_by=[rows.sent, rows[number]]),
     )

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Re-sends that differ from what was sent first. Re-sends of the same content are honest and count once."""
     order_copies, record_copies = ground.order_copies, ground.record_copies
-    changed = order_copies.filter(order_copies.differs).join(ground.facts.orders, "order_no")
+    differing = order_copies.filter(order_copies.differs)
+    changed = differing.join(ground.facts.orders.semi_join(differing, "order_no"), "order_no")
     first = ground.facts.orders.select(kept_no="order_no", kept_energy="energy_milli_wh")
-    changed = changed.join(first, "kept_no")
-    replayed = record_copies.filter(record_copies.differs).join(ground.facts.records, "record_no")
+    changed = changed.join(first.semi_join(differing, "kept_no"), "kept_no")
+    again = record_copies.filter(record_copies.differs)
+    replayed = again.join(ground.facts.records.semi_join(again, "record_no"), "record_no")
     # The order that the replayed record was meant to cover, if one came.
     covered = ground.orders.filter(ground.orders.transaction_id.notnull()).select(
         "transaction_id", covered_no="order_no", operator_id="operator_id"
     )
-    replayed = replayed.left_join(covered, "transaction_id")
+    replayed = replayed.left_join(covered.semi_join(replayed, "transaction_id"), "transaction_id")
     return [
         raised(
             changed,

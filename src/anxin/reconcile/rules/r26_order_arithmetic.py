@@ -24,6 +24,34 @@ DEFAULT_STEP_E4 = 100  # T/CEC 102: amounts carry two decimals
 def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Orders whose periods do not add up to their totals, whose money is not energy x price, or whose registers
     do not give their energy. Needs the order alone."""
+    alone = _of_orders(ground, policy)
+    return alone + _of_periods(ground, policy) if "order_periods" in ground.facts.present else alone
+
+
+def _of_orders(ground: Ground, policy: Policy) -> list[Any]:
+    """The order's two parts of money against its total, and its own registers against its energy."""
+    orders = ground.orders
+    on = {"order_no": "order_no", "at_utc_ms": "start_utc_ms"}
+    split = orders.filter(orders.energy_amount_e4.notnull() & orders.service_amount_e4.notnull())
+    split = split.mutate(parts_sum=split.energy_amount_e4 + split.service_amount_e4)
+    step = DEFAULT_STEP_E4 * policy.int("bill.rounding_steps")
+    split = split.filter((split.parts_sum - split.amount_e4).abs() > step)
+    # Registers of 0 and 0 are an empty field of the dialect, not a reading.
+    moved = orders.filter(orders.meter_end_milli_wh > 0)
+    moved = moved.mutate(
+        moved=moved.meter_end_milli_wh - moved.meter_begin_milli_wh,
+        allowed=3 * moved.energy_quantum_milli_wh * policy.int("energy.display_digits_each_side"),
+    )
+    moved = moved.filter((moved.moved - moved.energy_milli_wh).abs() > moved.allowed)
+    return [
+        raised(split, "R26", "parts_money", quantity="amount", expected="parts_sum", found="amount_e4", **on),
+        raised(moved, "R26", "own_registers", quantity="energy", expected="moved", found="energy_milli_wh",
+               tolerance="allowed", **on),
+    ]  # fmt: skip
+
+
+def _of_periods(ground: Ground, policy: Policy) -> list[Any]:
+    """Each period's money against its energy and price, and the sums of the periods against the totals."""
     steps = policy.int("bill.rounding_steps")
     digits = policy.int("energy.display_digits_each_side")
     orders = ground.orders
@@ -60,61 +88,14 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     )
     wrong_energy = summed.filter((summed.energy_sum - summed.energy_milli_wh).abs() > summed.energy_allowed)
     wrong_total = summed.filter(summed.complete & ((summed.money_sum - summed.amount_e4).abs() > summed.money_allowed))
-    moved = orders.mutate(
-        moved=orders.meter_end_milli_wh - orders.meter_begin_milli_wh,
-        allowed=3 * orders.energy_quantum_milli_wh * digits,
-    )
-    # Registers of 0 and 0 are an empty field of the dialect, not a reading.
-    moved = moved.filter((moved.meter_end_milli_wh > 0) & ((moved.moved - moved.energy_milli_wh).abs() > moved.allowed))
-    parts_sum = ibis.coalesce(orders.energy_amount_e4, 0) + ibis.coalesce(orders.service_amount_e4, 0)
-    split = orders.filter(orders.energy_amount_e4.notnull() & orders.service_amount_e4.notnull()).mutate(
-        parts_sum=parts_sum
-    )
-    split = split.filter((split.parts_sum - split.amount_e4).abs() > DEFAULT_STEP_E4 * steps)
     return [
-        raised(
-            wrong_money,
-            "R26",
-            "period_money",
-            quantity="amount",
-            expected="should",
-            found="energy_amount_e4",
-            tolerance="allowed",
-            detail=wrong_money.period_no.cast("string"),
-            **on,
-        ),
-        raised(
-            wrong_energy,
-            "R26",
-            "periods_energy",
-            quantity="energy",
-            expected="energy_sum",
-            found="energy_milli_wh",
-            tolerance="energy_allowed",
-            **on,
-        ),
-        raised(
-            wrong_total,
-            "R26",
-            "periods_money",
-            quantity="amount",
-            expected="money_sum",
-            found="amount_e4",
-            tolerance="money_allowed",
-            **on,
-        ),
-        raised(split, "R26", "parts_money", quantity="amount", expected="parts_sum", found="amount_e4", **on),
-        raised(
-            moved,
-            "R26",
-            "own_registers",
-            quantity="energy",
-            expected="moved",
-            found="energy_milli_wh",
-            tolerance="allowed",
-            **on,
-        ),
-    ]
+        raised(wrong_money, "R26", "period_money", quantity="amount", expected="should", found="energy_amount_e4",
+               tolerance="allowed", detail=wrong_money.period_no.cast("string"), **on),
+        raised(wrong_energy, "R26", "periods_energy", quantity="energy", expected="energy_sum",
+               found="energy_milli_wh", tolerance="energy_allowed", **on),
+        raised(wrong_total, "R26", "periods_money", quantity="amount", expected="money_sum", found="amount_e4",
+               tolerance="money_allowed", **on),
+    ]  # fmt: skip
 
 
 RULE = Rule(
