@@ -112,7 +112,7 @@ def test_a_rule_chosen_leaves_its_cases_only(opened: Page) -> None:
     assert shown_cases(opened) == sum(case.operator_name == operator for case in forged)
     opened.click("#clear")
     assert shown_cases(opened) == len(view.cases)
-    opened.select_option("select[name=state]", label="有订单无记录")
+    opened.select_option("select[name=state]", label="仅有订单")
     assert shown_cases(opened) == sum(case.state == "order_only" for case in view.cases)
 
 

@@ -47,16 +47,21 @@ _REASONS_ZH = {
 def add_parser(subparsers: Any) -> None:
     """Add the command to an `argparse` group of subcommands."""
     parser = subparsers.add_parser(
-        "check", help="核验签名记录 | is a signed meter record authentic, what does it say, what is odd?"
+        "check",
+        help="核验签名记录 · is a signed meter record authentic, what does it say, what is odd?",
+        epilog="退出码 exit codes: 0 真实且无异常 authentic, nothing odd · "
+        "1 不真实或有发现 not authentic, or findings · 2 无法判断 could not judge",
     )
-    parser.add_argument("file", metavar="FILE", help="OCMF 记录或 S.A.F.E. XML 容器 | OCMF record(s) or S.A.F.E. XML")
+    parser.add_argument(
+        "file", metavar="FILE", help="OCMF 记录或 SAFE XML 容器、AXE1 信封 · OCMF records, SAFE XML, AXE1 envelopes"
+    )
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
-        "--key", metavar="HEX-or-FILE", help="公钥或其文件 | the public key (hex, base64, PEM) or its file"
+        "--key", metavar="HEX-or-FILE", help="公钥或其文件 · the public key (hex, base64, PEM) or its file"
     )
-    keys.add_argument("--keys", metavar="REGISTER.json", type=Path, help="登记册中的公钥 | a register's keys")
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="规则参数 | a policy file over the default one")
-    parser.add_argument("--json", action="store_true", help="只输出 JSON | nothing but JSON on stdout")
+    keys.add_argument("--keys", metavar="REGISTER.json", type=Path, help="登记册中的公钥 · a register's keys")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="规则参数 · a policy file over the default one")
+    parser.add_argument("--json", action="store_true", help="只输出 JSON · nothing but JSON on stdout")
     parser.set_defaults(run=run)
 
 

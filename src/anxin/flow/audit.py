@@ -42,6 +42,8 @@ from anxin.reconcile.judge import Verdicts, judge
 from anxin.reconcile.policy import Policy, load_policy
 from anxin.trust.keyring import KeyRing
 
+#: What an audit leaves in its folder.
+RESULTS = ("summary.json", "verdicts.parquet", "findings.parquet", "rejects.csv", "report.html")
 #: A register of a large city is some tens of megabytes.
 MAX_REGISTER_BYTES = 512 * 1024 * 1024
 Progress = Callable[[str, int, int], None]
@@ -168,6 +170,9 @@ def _prepare(request: AuditRequest) -> tuple[Policy, Register, Known]:
 def _make_out(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
+        # What an earlier audit left here must not pass for this one's, should this one fail.
+        for name in RESULTS:
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{out}: {error.strerror or error}") from None
 

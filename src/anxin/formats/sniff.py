@@ -62,10 +62,14 @@ def sniff(head: bytes, name: str) -> Dialect:
 def _unpacked(head: bytes, name: str) -> bytes:
     if not head.startswith(_GZIP):
         return head
+    packed = zlib.decompressobj(31)
     try:
-        return zlib.decompressobj(31).decompress(head, HEAD_BYTES)
+        plain = packed.decompress(head, HEAD_BYTES)
     except zlib.error as error:
         raise InputError(f"{name}: a broken .gz file ({error})") from None
+    if not plain and not packed.eof:
+        raise InputError(f"{name}: a broken .gz file (it ends before its content begins)")
+    return plain
 
 
 def _json(body: bytes, name: str) -> Dialect:

@@ -16,7 +16,7 @@ from anxin.domain.finding import SessionState
 from anxin.reconcile.book import rule_book
 from anxin.reconcile.matching import Ground, match
 from anxin.reconcile.raising import RAW_COLUMNS
-from anxin.reconcile.rule import RawFinding
+from anxin.reconcile.rule import ID_SEPARATOR, RawFinding
 
 if TYPE_CHECKING:
     from anxin.reconcile.engine import Engine
@@ -145,12 +145,12 @@ def _named(found: Any, side: str) -> Any:
 
 
 def _both(one: Any, other: Any) -> Any:
-    joined = ibis.coalesce(one, "") + " " + ibis.coalesce(other, "")
-    return joined.strip().nullif("")
+    pair = one + ID_SEPARATOR + other
+    return ibis.coalesce(pair, one, other)
 
 
 def _ids_of(table: Any, key: str) -> Any:
-    ids = table[key].group_concat(" ", order_by=table[key])
+    ids = table[key].group_concat(ID_SEPARATOR, order_by=table[key])
     return table.group_by("session_no").agg(**{f"{key}s": ids})
 
 

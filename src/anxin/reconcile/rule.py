@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from anxin.domain.batch import Transaction
     from anxin.reconcile.policy import Policy
 
+#: Between the ids of one finding: the unit separator of ASCII, which no operator writes into an id.
+ID_SEPARATOR = "\x1f"
+
 
 @dataclass(frozen=True, slots=True)
 class RawFinding:
@@ -28,8 +31,8 @@ class RawFinding:
 
     quantity: `energy` (mWh), `amount` (ten-thousandths), `duration` (ms), `time` (UTC ms), `count`, `power` (W),
     `text` (then expected_text and found_text carry it).
-    order_ids, record_ids: several are separated by one blank. `detail` is a short language-neutral text (a name,
-    a value, an id) that a cause's sentence may quote as {detail}.
+    order_ids, record_ids: several are separated by ID_SEPARATOR (an id may hold blanks). `detail` is a short
+    language-neutral text (a name, a value, an id) that a cause's sentence may quote as {detail}.
     """
 
     rule: str

@@ -8,7 +8,7 @@ from typing import Any
 from anxin.domain.finding import Finding
 from anxin.domain.quantities import iso_of, kwh_text, money_text
 from anxin.reconcile.book import cause_of
-from anxin.reconcile.rule import RawFinding
+from anxin.reconcile.rule import ID_SEPARATOR, RawFinding
 
 #: Ids beyond this many are counted, not listed, inside a sentence; the finding itself keeps them all.
 MAX_IDS_IN_SENTENCE = 5
@@ -52,8 +52,8 @@ def finding_of(raw: RawFinding | Mapping[str, Any]) -> Finding:
     if row["expected"] is not None and row["found"] is not None:
         difference = figure("duration" if quantity == "time" else quantity, abs(row["found"] - row["expected"]))
     tolerance = figure("duration" if quantity == "time" else quantity, row["tolerance"])
-    order_ids = tuple((row["order_ids"] or "").split())
-    record_ids = tuple((row["record_ids"] or "").split())
+    order_ids = _ids(row["order_ids"])
+    record_ids = _ids(row["record_ids"])
     words = {
         "expected": expected or "–",
         "found": found or "–",
@@ -87,6 +87,10 @@ def finding_of(raw: RawFinding | Mapping[str, Any]) -> Finding:
         operator_id=row["operator_id"],
         at_utc_ms=row["at_utc_ms"],
     )
+
+
+def _ids(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(ID_SEPARATOR)) if text else ()
 
 
 def _listed(ids: tuple[str, ...]) -> str:

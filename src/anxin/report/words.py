@@ -22,9 +22,9 @@ class Word:
 STATES = (
     Word("agree", "一致", "Agree", "check"),
     Word("disagree", "不一致", "Disagree", "cross"),
-    Word("order_only", "有订单无记录", "Order only", "order"),
-    Word("record_only", "有记录无订单", "Record only", "meter"),
-    Word("pending", "待补报", "Pending", "clock"),
+    Word("order_only", "仅有订单", "Order only", "order"),
+    Word("record_only", "仅有记录", "Record only", "meter"),
+    Word("pending", "待补传", "Pending", "clock"),
 )
 #: What a case is that is no session: findings about an operator's totals, a meter's records, or neither.
 OTHER_CASES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anxin.domain.batch import JudgedRecord, Transaction
 from anxin.domain.meter_record import MeterRecord, Reading
-from anxin.reconcile.rule import RawFinding
+from anxin.reconcile.rule import ID_SEPARATOR, RawFinding
 
 
 def statements(transaction: Transaction) -> list[MeterRecord]:
@@ -54,7 +54,7 @@ def raised(
         expected_text=expected_text,
         found_text=found_text,
         detail=detail,
-        record_ids=" ".join(record.payload_digest for record in records) or None,
+        record_ids=ID_SEPARATOR.join(record.payload_digest for record in records) or None,
         connector_id=next((r.place_id for r in records if r.place_id), None),
         meter_id=(first.meter_serial or first.gateway_serial) if first else None,
         at_utc_ms=at_utc_ms if at_utc_ms is not None else _last_time(records),
