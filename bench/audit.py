@@ -23,7 +23,7 @@ import duckdb
 from bench.common import BUILD, anxin, columns_city, write
 
 SIZES = (10_000, 100_000, 1_000_000, 4_000_000, 14_419_000)
-PANDAS_SIZE = 1_000_000
+PANDAS_SIZE = 4_000_000
 
 
 def bare_joins(city: Path) -> dict[str, float]:
@@ -77,16 +77,16 @@ def main() -> None:
         row["times_join_written"] = row["audit"] / row["join_written"]
         print(row, file=sys.stderr)
         rows.append(row)
-    peer = subprocess.run(
-        [sys.executable, "-m", "bench.pandas_peer", str(columns_city(args.pandas))],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    pandas = {"sessions": args.pandas, **last_json(peer.stdout)}
-    same = next((r for r in rows if r["sessions"] == args.pandas), None)
-    if same is not None:
-        pandas["times_audit"] = pandas["seconds"] / same["audit"]
-    write("audit", {"rows": rows, "pandas": pandas})
+    city = columns_city(args.pandas)
+    pandas, ours = _child("bench.pandas_peer", city), _child("bench.match_only", city)
+    peer = {"sessions": args.pandas, "pandas": pandas, "match": ours, "times": pandas["seconds"] / ours["seconds"]}
+    write("audit", {"rows": rows, "matching": peer})
     _draw(rows)
+
+
+def _child(module: str, city: Path) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", module, str(city)], capture_output=True, text=True, check=True)
+    return last_json(done.stdout)
 
 
 def last_json(text: str) -> dict[str, Any]:

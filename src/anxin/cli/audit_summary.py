@@ -51,7 +51,7 @@ def show(summary: dict[str, Any], out: Path) -> None:
         console.print(f"未执行 {rule}：缺 {', '.join(missing)} · not run for want of these", style="dim")
     if "score" in summary:
         _score(console, summary["score"])
-    console.print(f"报告 · report: {out / 'report.html'}")
+    console.print(f"报告 · report: {out / 'report.html'}", soft_wrap=True)
 
 
 def _score(console: Any, score: dict[str, Any]) -> None:
@@ -63,5 +63,6 @@ def _score(console: Any, score: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"误报 · false alarms: {score['false_alarms']} / {score['honest_sessions']:,} 次诚实充电 honest sessions "
-        f"= {score['false_alarms_per_million']} 每百万 per million"
+        f"= {score['false_alarms_per_million']} 每百万 per million",
+        soft_wrap=True,
     )
