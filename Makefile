@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 
 run: $(VENV)/.installed  ## a city of one district and one month, audited: summary here, report page under build/run
 	@rm -rf $(OUT)/run
-	$(BIN)/anxin city make --out $(OUT)/run/city
+	$(BIN)/anxin city make --districts 余杭区 --out $(OUT)/run/city
 	@$(BIN)/anxin audit --orders $(OUT)/run/city/orders/* $(OUT)/run/city/checks/* --records $(OUT)/run/city/records/* \
 	  --register $(OUT)/run/city/register.json --keys $(OUT)/run/city/keys.json --truth $(OUT)/run/city/truth.jsonl \
 	  --out $(OUT)/run/audit || test $$? -eq 1

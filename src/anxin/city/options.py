@@ -80,7 +80,7 @@ class CityOptions:
     days: int = 30
     sessions: int | None = None
     start: date = date(2026, 10, 1)
-    districts: tuple[str, ...] = ("余杭区",)
+    districts: tuple[str, ...] = ("all",)
     cheats: dict[Kind, int] = field(default_factory=dict)
     rates: MessRates = field(default_factory=MessRates)
 
