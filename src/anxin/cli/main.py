@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = _COMMANDS[args.command].run(args)
         return code
     except AnxinError as error:
-        print(f"anxin {args.command}: {error}", file=sys.stderr)
+        print(f"anxin {args.command}: 无法判断 · could not judge: {error}", file=sys.stderr)
         return EXIT_CANNOT
     except BrokenPipeError:
         # The reader of our output has gone (`anxin ... | head`); that is his right.
