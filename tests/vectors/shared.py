@@ -18,13 +18,13 @@ def vectors() -> list[dict[str, Any]]:
 
 
 def attacks() -> list[dict[str, Any]]:
-    """Return the attacks with right signatures, or an empty list where they are absent."""
-    return _load("ocmf_attacks.json", "attacks")
+    """Return the attacks on one record and those on a begin and an end, or an empty list where they are absent."""
+    return _load("ocmf_attacks.json", "single", "pair")
 
 
-def _load(name: str, member: str) -> list[dict[str, Any]]:
+def _load(name: str, *members: str) -> list[dict[str, Any]]:
     path = SHARED / "vectors" / name
     if not path.is_file():
         return []
     document = json.loads(path.read_text("utf-8"))
-    return list(document.get(member) or next(v for v in document.values() if isinstance(v, list)))
+    return [entry for member in members for entry in document[member]]
