@@ -10,6 +10,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["anxin"]):
+    from anxin.domain.batch import JudgedRecord
     from anxin.domain.errors import FormatError
     from anxin.domain.meter_record import Answer
     from anxin.domain.source import Source
@@ -17,7 +18,7 @@ with atheris.instrument_imports(include=["anxin"]):
     from anxin.formats.signed_records import signed_record, split_records
     from anxin.formats.transactions import join, session_of
     from anxin.trust.signing import new_signing_key
-    from anxin.trust.verify import judge_signed, judge_texts
+    from anxin.trust.verify import judge_signed
 
 KEYS = [new_signing_key(name, b"fuzz") for name in ("ECDSA-secp256r1-SHA256", "Ed25519")]
 SEEDS = [
@@ -41,8 +42,9 @@ def test_one_input(data: bytes) -> None:
         judgement = judge_signed(signed, key.public_key)
         if judgement.answer is Answer.AUTHENTIC or judgement.if_read_so is Answer.AUTHENTIC:
             raise AssertionError("authentic, and never signed")
-    lines = [(Source("fuzz", row), raw) for row, raw in split_records(data)]
-    for transaction in join(judge_texts(lines, KEYS[0].public_key)):
+    lines = [signed_record(raw, Source("fuzz", row)) for row, raw in split_records(data)]
+    judged = [JudgedRecord(line, judge_signed(line, KEYS[0].public_key)) for line in lines]
+    for transaction in join(judged):
         session_of(transaction)
 
 

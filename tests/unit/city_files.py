@@ -17,7 +17,7 @@ from anxin.formats import tcec102
 from anxin.formats.meter_envelope import decode_line
 from anxin.formats.register import load_keys, load_register
 from anxin.formats.transactions import join, session_of
-from anxin.trust.keyring import of_keys
+from anxin.trust.keyring import KeyRing
 from anxin.trust.verify import judge_signed
 
 
@@ -57,7 +57,7 @@ def read(out: Path) -> CityFiles:
         files.order_periods += batch.order_periods
         files.totals += batch.operator_totals
         files.order_lines.update(data.splitlines() if path.parent.name == "orders" else [])
-    ring = of_keys(keys)
+    ring = KeyRing(tuple(keys))
     judged = []
     for path in sorted((out / "records").iterdir()):
         for row, line in enumerate(path.read_bytes().splitlines(), 1):

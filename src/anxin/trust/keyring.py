@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from anxin.domain.meter_record import MeterRecord
@@ -39,11 +38,6 @@ class KeyRing:
                     return keys
                 return tuple(sorted(keys, key=lambda key: not _valid_at(key, _moment_of(record))))
         return ()
-
-
-def of_keys(keys: Iterable[MeterKey]) -> KeyRing:
-    """Return a ring of these keys."""
-    return KeyRing(tuple(keys))
 
 
 def _moment_of(record: MeterRecord) -> int | None:

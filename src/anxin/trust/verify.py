@@ -12,14 +12,12 @@ MUST NOT   raise, on any record and any key text
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from anxin.domain.batch import JudgedRecord, SignedRecord
+from anxin.domain.batch import SignedRecord
 from anxin.domain.errors import KeyTextError
 from anxin.domain.meter_record import Answer, Judgement, MeterRecord
-from anxin.domain.source import Deviation, Source
-from anxin.formats.signed_records import signed_record
+from anxin.domain.source import Deviation
 from anxin.trust.algorithms import ALGORITHM_OF_CURVE, CURVES, ED25519, SM2_CURVE, Algorithm, algorithm_of
 from anxin.trust.der import DerError, encode_signature, read_signature
 from anxin.trust.keyring import KeyRing
@@ -70,22 +68,6 @@ def judge_signed(signed: SignedRecord, keys: KeyRing | str | None) -> Judgement:
         rule = (signed.malformed_rule or "undecodable").replace(".", "_")
         return Judgement(Answer.MALFORMED, rule, signed.malformed_detail or "the record cannot be decoded")
     return judge(signed.record, keys, signed.key_text)
-
-
-def judge_texts(
-    texts: Iterable[tuple[Source, bytes]], keys: KeyRing | str | None, key_text: str | None = None
-) -> list[JudgedRecord]:
-    """Return OCMF texts decoded and judged, in their order: the work of one process of a pool."""
-    judged = []
-    for source, raw in texts:
-        signed = signed_record(raw, source, key_text=key_text)
-        judged.append(JudgedRecord(signed, judge_signed(signed, keys)))
-    return judged
-
-
-def verify_many(records: Iterable[SignedRecord], keys: KeyRing | str | None) -> list[Judgement]:
-    """Return the answers on records already decoded, in their order."""
-    return [judge_signed(record, keys) for record in records]
 
 
 def _with_companion(record: MeterRecord, key_text: str | None) -> Judgement:
