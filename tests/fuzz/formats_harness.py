@@ -1,4 +1,4 @@
-"""What the fuzzers of the formats share: seeds on disk, limits, and one rule: nothing but declared errors escapes.
+"""What the fuzzers share: seeds on disk, limits, and one rule: nothing but declared errors escapes.
 
     python -m tests.fuzz.fuzz_tcec102 -max_total_time=60
 
@@ -21,11 +21,16 @@ from anxin.domain.errors import AnxinError
 DEFAULTS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=8192")
 
 
-def run(target: Callable[[bytes], object], seeds: Iterable[bytes], dictionary: Iterable[str] = ()) -> None:
-    """Fuzz `target` from `seeds` until libFuzzer's limits; any exception but an AnxinError is a finding."""
+def run(
+    target: Callable[[bytes], object],
+    seeds: Iterable[bytes],
+    dictionary: Iterable[str] = (),
+    declared: type[Exception] | tuple[()] = AnxinError,
+) -> None:
+    """Fuzz `target` from `seeds` until libFuzzer's limits; any exception but a `declared` one is a finding."""
 
     def one_input(data: bytes) -> None:
-        with contextlib.suppress(AnxinError):
+        with contextlib.suppress(*((declared,) if isinstance(declared, type) else ())):
             target(data)
 
     with tempfile.TemporaryDirectory() as directory:

@@ -43,6 +43,9 @@ def test_every_cause_of_these_rules_is_told_by_some_scenario() -> None:
         ("R10", "record_power_impossible"),
         ("R03", "same_record_in_file"),
     }
+    declared |= {("R18", "authentic_if_read_so"), ("R18", "undecodable")}
+    other = ("meter", "gateway", "place", "user", "unit", "register")
+    declared |= {("R09", f"other_{what}") for what in other}
     declared |= {("R12", c) for c in ("record_not_closed", "record_not_begun", "record_overlong")}
     declared |= {("R15", c) for c in ("record_clock_unset", "record_clock_jumped", "record_time_reversed")}
     declared |= {("R15", "record_clock_not_legal"), ("R17", "forged"), ("R17", "cannot_judge")}

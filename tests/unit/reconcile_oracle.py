@@ -43,7 +43,7 @@ DISAGREEING = {
     ("R05", "duration_differs"), ("R06", "price_not_published"), ("R06", "amount_over"), ("R07", "gap_overbilled"),
     ("R07", "gap_underbilled"), ("R09", "record_of_other_place"), ("R09", "meter_not_registered_here"),
     ("R11", "unit_slip"), ("R11", "register_as_energy"), ("R17", "forged"), ("R17", "key_revoked"),
-    ("R17", "key_of_other_meter"),
+    ("R17", "key_of_other_meter"), ("R18", "stated_malformed"),
 }  # fmt: skip
 
 
@@ -238,6 +238,7 @@ class Oracle:
             self._r07()
             self._r08()
             self._r17()
+            self._r18()
         self._r10()
         self._r12()
         self._r15()
@@ -643,6 +644,11 @@ class Oracle:
                 self._name("R15", "in_future", value, found=start)
             if end is not None and end < start:
                 self._name("R15", "end_before_start", value, expected=start, found=end)
+
+    def _r18(self) -> None:
+        for record in self.records:
+            if record.answer == "malformed":
+                self._name("R18", "stated_malformed", record)
 
     def _r17(self) -> None:
         keys = {k.key_id: k for k in self.of("keys")}

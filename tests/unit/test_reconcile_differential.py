@@ -22,7 +22,8 @@ Values = dict[str, list[Any]]
 
 #: Causes that only a decoded record can show.
 OF_READINGS = {"same_record_in_file", "twin_signature_in_file", "page_context_mixed", "other_gateway", "other_meter",
-               "other_place", "other_register", "other_unit", "other_user", "key_came_with_record"}  # fmt: skip
+               "other_place", "other_register", "other_unit", "other_user", "key_came_with_record",
+               "authentic_if_read_so", "undecodable"}  # fmt: skip
 
 
 def worlds_of(seed: int, count: int) -> list[Values]:
