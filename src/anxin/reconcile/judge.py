@@ -88,10 +88,8 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     # The session of a finding: stated by the rule, else the one of its order, else the one of its record.
     of_order = _session_of(ground, "order_no").rename(order_session="session_no")
     of_record = _session_of(ground, "record_no").rename(record_session="session_no")
-    found = raw.left_join(of_order.semi_join(raw, "order_no"), "order_no")
-    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.left_join(of_record.semi_join(raw, "record_no"), "record_no")
-    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
+    found = _looked_up(raw, of_order.semi_join(raw, "order_no"), "order_no")
+    found = _looked_up(found, of_record.semi_join(raw, "record_no"), "record_no")
     # `spoke_of` is the session that the rule itself spoke of; the others are only filed under theirs.
     found = found.mutate(
         spoke_of=found.session_no,
@@ -117,15 +115,11 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
         ("other_record_no", record_names, "record_id"),
     ):
         number = table.columns[0]
-        found = found.left_join(table.select(**{column: number, f"{column}_id": key}), column)
-        found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.left_join(many_orders.rename(spoke_of="session_no"), "spoke_of")
-    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
-    found = found.left_join(many_records.rename(spoke_of="session_no"), "spoke_of")
-    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
+        found = _looked_up(found, table.select(**{column: number, f"{column}_id": key}), column)
+    found = _looked_up(found, many_orders.rename(spoke_of="session_no"), "spoke_of")
+    found = _looked_up(found, many_records.rename(spoke_of="session_no"), "spoke_of")
     # A finding on a record is about that record's meter, also where the rule did not say so.
-    found = found.left_join(record_names.select("record_no", "record_meter"), "record_no")
-    found = found.drop(*[c for c in found.columns if c.endswith("_right")])
+    found = _looked_up(found, record_names.select("record_no", "record_meter"), "record_no")
     found = found.mutate(meter_id=ibis.coalesce(found.meter_id, found.record_meter))
     order_list = ibis.coalesce(found.order_ids, _both(found.order_no_id, found.other_order_no_id))
     # A rule that names two records speaks of neighbours, not of its session's own.
@@ -136,6 +130,12 @@ def _resolved(staged: list[Any], ground: Ground, engine: Engine) -> Any:
     )
     names = [c for c in RAW_COLUMNS if c not in {"other_order_no", "other_record_no"}]
     return found.select(*names, order_ids=order_list, record_ids=record_list).distinct()
+
+
+def _looked_up(found: Any, table: Any, key: str) -> Any:
+    """`found` with the columns that `table` has for `key`, null where it has none."""
+    both = found.left_join(table, key)
+    return both.drop(*[c for c in both.columns if c.endswith("_right")])
 
 
 def _named(found: Any, side: str) -> Any:
