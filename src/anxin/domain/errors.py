@@ -5,7 +5,10 @@
     ├── FormatError           bytes are not what their dialect says; names field and rule
     ├── KeyTextError          a public key's text cannot be read
     ├── PolicyError           a policy, mapping or register file is wrong; names the entry
-    └── EngineError           the rule engine cannot run what it was asked
+    ├── EngineError           the rule engine cannot run what it was asked
+    ├── StoreError            the database is absent, too old, too new, unsafe, or failed
+    ├── EvidenceError         the log contradicts itself or an earlier checkpoint: nothing is signed any more
+    └── BusyError             too much is waiting; the sender keeps his message and comes again
 
 A wrong *record* is a value (`Reject`, `Deviation`, `Finding`); these exceptions are for what cannot become a value.
 A decoder lets no other exception escape: a raw ValueError that escapes is a bug with a test.
@@ -48,3 +51,15 @@ class PolicyError(AnxinError):
 
 class EngineError(AnxinError):
     """The engine asked for does not exist, or failed while it ran the rule book."""
+
+
+class StoreError(AnxinError):
+    """The database cannot be used: no server, too old, made by a later version, unsafe settings, or it failed."""
+
+
+class EvidenceError(AnxinError):
+    """The evidence log, a checkpoint, a proof or a receipt contradicts what it should agree with."""
+
+
+class BusyError(AnxinError):
+    """Too much is waiting to be made durable. The sender keeps his message and sends it again later."""

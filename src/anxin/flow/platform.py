@@ -1,0 +1,153 @@
+"""What every face works with: settings, database, intake, and the directory of parties and register.
+
+The directory is a snapshot, exchanged as a whole when the database says that something changed; keys are rotated and
+revoked while the platform runs, and no handler ever sees half of a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from anxin.domain.party import Credential, Party
+from anxin.domain.register import Connector, Register, Station
+from anxin.flow.intake import Intake, now_utc_ms
+from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
+from anxin.formats.tcec102_envelope import OperatorSecrets
+from anxin.settings import Settings
+from anxin.store import parties as store
+from anxin.store.database import Database
+from anxin.trust.keyring import KeyRing
+from anxin.trust.vault import Vault
+
+REFRESH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TcecSecrets:
+    """The T/CEC secrets of one operator: `operator_secret` buys a token, the others seal and sign envelopes."""
+
+    operator_secret: str
+    secrets: OperatorSecrets
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Who is who, at one moment."""
+
+    version: int = -1
+    parties: dict[str, Party] = field(default_factory=dict)
+    register: Register = field(default_factory=Register)
+    ring: KeyRing = field(default_factory=KeyRing)
+    content_keys: dict[str, tuple[ContentKey, Credential]] = field(default_factory=dict)
+    tcec: dict[str, tuple[TcecSecrets, ...]] = field(default_factory=dict)
+    by_lookup: dict[tuple[str, str], Credential] = field(default_factory=dict)
+    credentials_of: dict[tuple[str, str], tuple[Credential, ...]] = field(default_factory=dict)
+    connectors: dict[str, Connector] = field(default_factory=dict)
+    stations: dict[str, Station] = field(default_factory=dict)
+
+    def party_of_token(self, token: str, kind: str = "bearer") -> Party | None:
+        """Return the party whose valid token this is, None for a stranger, a revoked token or a suspended party."""
+        credential = self.by_lookup.get((kind, store.token_lookup(token)))
+        if credential is None or not credential.valid_at(now_utc_ms()):
+            return None
+        party = self.parties.get(credential.party_id)
+        return None if party is None or party.suspended else party
+
+    def valid_tcec(self, operator_id: str) -> tuple[TcecSecrets, ...]:
+        """Return the T/CEC secrets of an operator that are valid now, newest first; none for one that is suspended."""
+        party = self.parties.get(operator_id)
+        if party is None or party.suspended:
+            return ()
+        now = now_utc_ms()
+        valid = [s for s in self.tcec.get(operator_id, ()) if s.credential.valid_at(now)]
+        return tuple(sorted(valid, key=lambda s: -s.credential.valid_from_utc_ms))
+
+    def valid_content_key(self, key_id: str) -> ContentKey | None:
+        """Return a meter's content key that is valid now."""
+        found = self.content_keys.get(key_id)
+        if found is None or not found[1].valid_at(now_utc_ms()):
+            return None
+        return found[0]
+
+    def operator_of_connector(self, connector_id: str) -> str | None:
+        """Return whose connector this is by the register."""
+        connector = self.connectors.get(connector_id)
+        return None if connector is None else connector.operator_id
+
+
+def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> Directory:
+    """Return the directory as the database has it now."""
+    version = store.version(database)  # read first: a change during the reading is noticed at the next look
+    parties = {p.party_id: p for p in store.load_parties(database)}
+    register = store.load_register(database)
+    content_keys: dict[str, tuple[ContentKey, Credential]] = {}
+    tcec: dict[str, list[TcecSecrets]] = {}
+    by_lookup: dict[tuple[str, str], Credential] = {}
+    of_party: dict[tuple[str, str], list[Credential]] = {}
+    for c in store.load_credentials(database, open_):
+        of_party.setdefault((c.party_id, c.kind), []).append(c)
+        if c.lookup is not None:
+            by_lookup[c.kind, c.lookup] = c
+        if c.kind == "content_key" and c.lookup is not None and c.secret is not None:
+            suite = SUITE_NAMES[c.public["suite"]]
+            content_keys[c.lookup] = (ContentKey(c.lookup, suite, c.secret, c.public.get("meter_id")), c)
+        elif c.kind == "tcec102" and c.secret is not None:
+            body = json.loads(c.secret)
+            values = OperatorSecrets(
+                c.party_id, body["data_secret"].encode(), body["data_secret_iv"].encode(), body["sig_secret"].encode()
+            )
+            tcec.setdefault(c.party_id, []).append(TcecSecrets(body["operator_secret"], values, c))
+    return Directory(
+        version=version,
+        parties=parties,
+        register=register,
+        ring=KeyRing(register.keys),
+        content_keys=content_keys,
+        tcec={k: tuple(v) for k, v in tcec.items()},
+        by_lookup=by_lookup,
+        credentials_of={k: tuple(v) for k, v in of_party.items()},
+        connectors={c.connector_id: c for c in register.connectors},
+        stations={s.station_id: s for s in register.stations},
+    )
+
+
+class Platform:
+    """The running platform of one process."""
+
+    def __init__(self, settings: Settings, database: Database, vault: Vault) -> None:
+        self.settings = settings
+        self.database = database
+        self.vault = vault
+        self.intake = Intake(database, settings)
+        self.directory = Directory()
+        self._watch: asyncio.Task[None] | None = None
+
+    def refresh(self) -> None:
+        """Exchange the directory where the database has a newer one."""
+        if store.version(self.database) != self.directory.version:
+            self.directory = load_directory(self.database, self.vault.open)
+
+    async def start(self) -> None:
+        """Load the directory and begin to commit. Called inside the running event loop."""
+        await asyncio.to_thread(self.refresh)
+        self.intake.start()
+        self._watch = asyncio.create_task(self._watch_for_ever(), name="directory")
+
+    async def stop(self) -> None:
+        """Stop; what waits is committed first."""
+        await self.intake.stop()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _watch_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            # A database that is away for a moment leaves the directory as it was; the doors fail closed by themselves.
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(self.refresh)

@@ -1,0 +1,88 @@
+"""All settings of the platform in one typed class. Each is read from the environment as ANXIN_<NAME IN CAPITALS>;
+an unknown ANXIN_ key, or a value of the wrong kind, refuses to start."""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from anxin.domain.errors import PolicyError
+
+PREFIX = "ANXIN_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings with their defaults; docs/operations.md has a row for each.
+
+    data_dir              everything that the platform keeps: embedded PostgreSQL, keys, published log
+    database_url          an external PostgreSQL (15 or later); empty: the embedded one
+    host, port            where the outer apps listen
+    log_origin            name of the evidence log, first line of every checkpoint
+    policy_file           policy in force; empty: the one that comes with the software
+    zone                  IANA zone of dialects whose times carry none
+    mqtt_url              broker to listen at, mqtt://host:port; empty: no MQTT door
+    max_body_bytes        a larger request is refused before it is read
+    max_batch             messages in one batch request of a meter
+    max_skew_s            a T/CEC TimeStamp farther from our clock is refused (ac1982/tcec-ev-charging: 5 minutes)
+    rate_per_minute       messages that one party may hand in a minute, on average
+    token_valid_s         validity of a T/CEC AccessToken (T/CEC 102.4: 7200 s in the published examples)
+    refused_kept          entries of the failed-write ledger kept for each sender
+    commit_interval_ms    how long a group commit waits for company
+    max_queue             messages waiting for a commit; beyond it the platform answers 503 with Retry-After
+    publish_interval_ms   how often the log's tiles and checkpoint are written
+    judge_batch           messages decoded and judged in one go
+    judge_window_days     facts so many days around a change are judged again with it
+    witnesses             witness URLs that are asked for cosignatures, separated by commas
+    log_level             debug, info, warning or error
+    """
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    log_origin: str = "anxin.example/log"
+    policy_file: str = ""
+    zone: str = "Asia/Shanghai"
+    mqtt_url: str = ""
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_batch: int = 1_000
+    max_skew_s: int = 300
+    rate_per_minute: int = 60_000
+    token_valid_s: int = 7_200
+    refused_kept: int = 10_000
+    commit_interval_ms: int = 5
+    max_queue: int = 20_000
+    publish_interval_ms: int = 1_000
+    judge_batch: int = 2_000
+    judge_window_days: int = 4
+    witnesses: str = ""
+    log_level: str = "info"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of an environment. Raises PolicyError naming the key at fault."""
+    found = os.environ if environment is None else environment
+    hints = typing.get_type_hints(Settings)
+    names = {f.name for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for key, text in found.items():
+        if not key.startswith(PREFIX):
+            continue
+        name = key[len(PREFIX) :].lower()
+        if name not in names:
+            raise PolicyError(f"unknown setting {key}: docs/operations.md lists those there are")
+        values[name] = _value(key, text, hints[name])
+    return Settings(**values)
+
+
+def _value(key: str, text: str, kind: Any) -> Any:
+    if kind is int:
+        if not text.isdecimal() or not int(text):
+            raise PolicyError(f"setting {key} must be a whole number above zero, not {text!r}")
+        return int(text)
+    return kind(text)

@@ -1,0 +1,1 @@
+"""PostgreSQL: schema, migrations and one repository a subject. SQL stands here and nowhere else."""

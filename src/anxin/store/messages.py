@@ -1,0 +1,178 @@
+"""Messages as evidence: one row each, numbered without a gap in the order in which they became durable.
+
+MUST      number messages without a gap, and give the same id with the same bytes its first receipt for ever
+MUST NOT  return before the transaction is committed with fsync (the embedded server runs with fsync and
+          synchronous_commit on; an external one is refused where they are off, see `refuse_unsafe`)
+MUST NOT  overwrite: the same id with other bytes is kept beside the first and marked as its conflict
+
+If the process dies before the commit, nothing is there and nobody has a receipt: the sender sends again. If it dies
+after the commit and before the answer, the sender sends again and gets the receipt that was written.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from anxin.domain.errors import StoreError
+from anxin.domain.message import Accepted, Kind, Message, Receipt, Refused
+from anxin.store.database import Database
+
+_RECEIPT = "index, kind, sender, message_id, received_utc_ms, payload_sha256, envelope_sha256, salt, entry"
+SALT_BYTES = 32
+
+
+def append(database: Database, messages: Sequence[Message], received_utc_ms: int, entry_of: Any) -> list[Accepted]:
+    """Keep messages and return what became of each, in their order. One transaction for all.
+
+    `entry_of(salt, message, received_utc_ms)` gives the 32 bytes that the log will hold.
+    """
+    with database.transaction() as connection:
+        # The lock is held to the commit: who comes next sees every message that was numbered before.
+        size = _one(connection.execute("select size from log_head for update"))
+        known = _known(connection, messages)
+        accepted: list[Accepted] = []
+        fresh: list[tuple[Any, ...]] = []
+        for message in messages:
+            identity = (message.kind.value, message.sender, message.message_id)
+            earlier = known.setdefault(identity, [])
+            digest = message.payload_sha256
+            same = next((r for r in earlier if r.payload_sha256 == digest), None)
+            if same is not None:
+                accepted.append(Accepted(same, repeated=True, conflicts_with=_first_other(earlier, same)))
+                continue
+            salt = secrets.token_bytes(SALT_BYTES)
+            receipt = Receipt(
+                size, *identity, received_utc_ms, digest, message.envelope_sha256, salt,
+                entry_of(salt, message, received_utc_ms),
+            )  # fmt: skip
+            conflict = earlier[0].index if earlier else None
+            earlier.append(receipt)
+            fresh.append((*_columns(receipt), message.payload, message.envelope, conflict))
+            accepted.append(Accepted(receipt, conflicts_with=conflict))
+            size += 1
+        if fresh:
+            _insert(connection, fresh)
+            connection.execute("update log_head set size = %s", (size,))
+    return accepted
+
+
+def _first_other(earlier: list[Receipt], same: Receipt) -> int | None:
+    return None if earlier[0] is same else earlier[0].index
+
+
+def _columns(r: Receipt) -> tuple[Any, ...]:
+    return (
+        r.index, r.kind, r.sender, r.message_id, r.received_utc_ms, r.payload_sha256, r.envelope_sha256, r.salt, r.entry
+    )  # fmt: skip
+
+
+def _known(connection: Any, messages: Sequence[Message]) -> dict[tuple[str, str, str], list[Receipt]]:
+    """What is kept already under the ids of these messages, first one first."""
+    rows = connection.execute(
+        "select m.index, m.kind, m.sender, m.message_id, m.received_utc_ms, m.payload_sha256, m.envelope_sha256,"
+        " m.salt, m.entry from unnest(%s::text[], %s::text[], %s::text[]) as w (kind, sender, message_id)"
+        " join message m using (kind, sender, message_id) order by m.index",
+        (
+            [m.kind.value for m in messages],
+            [m.sender for m in messages],
+            [m.message_id for m in messages],
+        ),
+        binary=True,
+    )
+    known: dict[tuple[str, str, str], list[Receipt]] = {}
+    for row in rows:
+        receipts = known.setdefault((row[1], row[2], row[3]), [])
+        if not any(r.index == row[0] for r in receipts):
+            receipts.append(Receipt(*row))
+    return known
+
+
+def _insert(connection: Any, rows: list[tuple[Any, ...]]) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"copy message ({_RECEIPT}, payload, envelope, conflicts_with) from stdin (format binary)") as copy,
+    ):
+        copy.set_types(
+            ["int8", "text", "text", "text", "int8", "bytea", "bytea", "bytea", "bytea", "bytea", "bytea", "int8"]
+        )
+        for row in rows:
+            copy.write_row(row)
+
+
+def receipt(database: Database, index: int) -> Receipt | None:
+    """Return the receipt of one message, None where there is none (or it was erased)."""
+    with database.transaction() as connection:
+        row = connection.execute(f"select {_RECEIPT} from message where index = %s", (index,)).fetchone()
+    return None if row is None or row[7] is None else Receipt(*row)
+
+
+def entries(database: Database, first: int, count: int) -> list[bytes]:
+    """Return the log entries from number `first` on, at most `count`."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select entry from message where index >= %s order by index limit %s", (first, count), binary=True
+        )
+        return [bytes(row[0]) for row in rows]
+
+
+def size(database: Database) -> int:
+    """Return the number of messages kept."""
+    with database.transaction() as connection:
+        return _one(connection.execute("select size from log_head"))
+
+
+def stored(database: Database, indexes: Sequence[int]) -> Iterator[tuple[int, Message, int]]:
+    """Yield (index, message, received_utc_ms) of messages whose payload was not erased, by index."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select index, kind, sender, message_id, payload, envelope, received_utc_ms from message"
+            " where index = any(%s) and payload is not null order by index",
+            (list(indexes),),
+            binary=True,
+        ).fetchall()
+    for index, kind, sender, message_id, payload, envelope, received in rows:
+        yield index, Message(Kind(kind), sender, message_id, payload, envelope), received
+
+
+def refuse(database: Database, refused: Refused, at_utc_ms: int, kept: int) -> int:
+    """Enter a refusal into the failed-write ledger and return its number; the sender's oldest beyond `kept` go."""
+    with database.transaction() as connection:
+        number = _one(
+            connection.execute(
+                "insert into refused (at_utc_ms, door, sender, message_id, rule, field, detail, payload)"
+                " values (%s, %s, %s, %s, %s, %s, %s, %s) returning refused_id",
+                (
+                    at_utc_ms, refused.door, refused.sender, _stored(refused.message_id), refused.rule,
+                    _stored(refused.field), _stored(refused.detail), refused.payload,
+                ),
+            )
+        )  # fmt: skip
+        connection.execute(
+            "delete from refused where sender = %s and refused_id <= ("
+            " select refused_id from refused where sender = %s order by refused_id desc offset %s limit 1)",
+            (refused.sender, refused.sender, kept),
+        )
+    return number
+
+
+def _stored(text: str | None) -> str | None:
+    """Text that PostgreSQL can hold: it knows no NUL and no lone surrogates."""
+    return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def refuse_unsafe(database: Database) -> None:
+    """Raise StoreError where the server would acknowledge a commit before it is on disk."""
+    with database.transaction() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            value = connection.execute("select current_setting(%s)", (name,)).fetchone()
+            if value is None or value[0] in {"off", "local"}:
+                raise StoreError(f"the database runs with {name} = {value and value[0]}: a receipt would prove nothing")
+
+
+def _one(cursor: Any) -> int:
+    row = cursor.fetchone()
+    if row is None:
+        raise StoreError("the database lacks a row that every migration makes")
+    return int(row[0])
