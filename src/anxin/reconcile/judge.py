@@ -41,13 +41,19 @@ class Verdicts:
     not_run: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def judge(facts: Facts, policy: Policy, engine: Engine, progress: Progress = lambda _: None) -> Verdicts:
-    """Return verdicts and findings on `facts` under `policy`."""
+def judge(
+    facts: Facts,
+    policy: Policy,
+    engine: Engine,
+    progress: Progress = lambda _: None,
+    only: frozenset[str] | None = None,
+) -> Verdicts:
+    """Return verdicts and findings on `facts` under `policy`; `only` names the rules to run, by default all."""
     # 1 Match orders with records.
     progress("match")
     ground = match(facts, policy, engine)
     # 2 Run every rule whose facts are there.
-    staged, not_run = _run_rules(ground, policy, engine, progress)
+    staged, not_run = _run_rules(ground, policy, engine, progress, only)
     # 3 Look up what the findings rest on.
     progress("findings")
     findings = engine.stage("findings", _resolved(staged, ground, engine))
@@ -58,12 +64,12 @@ def judge(facts: Facts, policy: Policy, engine: Engine, progress: Progress = lam
 
 
 def _run_rules(
-    ground: Ground, policy: Policy, engine: Engine, progress: Progress
+    ground: Ground, policy: Policy, engine: Engine, progress: Progress, only: frozenset[str] | None
 ) -> tuple[list[Any], tuple[tuple[str, tuple[str, ...]], ...]]:
     staged: list[Any] = []
     not_run: list[tuple[str, tuple[str, ...]]] = []
     for rule in rule_book():
-        if rule.on_facts is None:
+        if rule.on_facts is None or (only is not None and rule.id not in only):
             continue
         missing = tuple(n for n in rule.needs if n not in ground.facts.present)
         if missing:

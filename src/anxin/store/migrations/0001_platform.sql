@@ -93,6 +93,7 @@ create table fact_order (
 create index fact_order_connector on fact_order (connector_id, end_utc_ms);
 create index fact_order_id on fact_order (order_id);
 create index fact_order_transaction on fact_order (transaction_id);
+create index fact_order_operator on fact_order (operator_id, start_utc_ms);
 
 create table fact_order_period (
     message_index bigint not null references message (index),
@@ -153,14 +154,17 @@ create table fact_record_finding (transaction_key text not null, record_id text,
 create index fact_record_finding_key on fact_record_finding (transaction_key);
 create index fact_record_finding_record on fact_record_finding (record_id);
 
--- What has to be judged (again): a place, and from when to when.
+-- What has to be judged (again): a place, from when to when, and not before when. Bucket 0 is at once; the others are
+-- hours at which a lateness window has closed, so that a place waits there once and not once a message.
 create table touched (
-    touched_id bigint generated always as identity primary key,
     place text not null,
+    bucket bigint not null,
+    due_utc_ms bigint not null,
     from_utc_ms bigint not null,
     to_utc_ms bigint not null,
-    at_utc_ms bigint not null
+    primary key (place, bucket)
 );
+create index touched_due on touched (due_utc_ms);
 -- Messages to be decoded and judged again (a key revoked, a register corrected).
 create table requeued (message_index bigint primary key references message (index));
 
@@ -176,7 +180,7 @@ create table verdict (
     order_id text, record_id text,
     start_utc_ms bigint, end_utc_ms bigint,
     order_energy_milli_wh bigint, record_energy_milli_wh bigint, amount_e4 bigint,
-    answer text,
+    findings bigint not null,
     policy text not null, software text not null,
     as_of_utc_ms bigint not null, judged_utc_ms bigint not null, digest bytea not null
 );

@@ -1,0 +1,94 @@
+"""From a kept message to what it says: orders, totals, signed records, statuses. Pure: the bytes, and the keys to open
+them, in; values out. The same message gives the same values whenever it is decoded again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from anxin.domain.batch import Batch
+from anxin.domain.errors import AnxinError, FormatError
+from anxin.domain.message import Kind, Message
+from anxin.domain.source import Reject, Source
+from anxin.flow.platform import Directory
+from anxin.formats import meter_envelope, ocpi, tables, tcec102
+from anxin.formats.table_mapping import parse_mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A connector's state as its sender says it, at a moment."""
+
+    connector_id: str
+    status: str
+    at_utc_ms: int
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What one message says."""
+
+    index: int
+    message: Message
+    batch: Batch = field(default_factory=Batch)
+    statuses: list[Status] = field(default_factory=list)
+
+
+def source_of(index: int) -> str:
+    """Return how facts name the message that they come from."""
+    return f"message:{index}"
+
+
+def decode(index: int, message: Message, received_utc_ms: int, directory: Directory, zone: str) -> Decoded:
+    """Return what a message says. What cannot be decoded is a reject in its batch; nothing is raised."""
+    decoded = Decoded(index, message)
+    source = source_of(index)
+    try:
+        decoded.batch = _batch(message, source, directory, zone)
+        decoded.statuses = _statuses(message, received_utc_ms)
+    except AnxinError as error:
+        rule = error.rule if isinstance(error, FormatError) else "message.unreadable"
+        decoded.batch.rejects.append(Reject(Source(source, 1), rule, str(error)))
+    # When it came is what this platform saw, not what a sender writes.
+    decoded.batch.orders = [replace(o, received_utc_ms=received_utc_ms) for o in decoded.batch.orders]
+    decoded.batch.signed_records = [replace(r, received_utc_ms=received_utc_ms) for r in decoded.batch.signed_records]
+    return decoded
+
+
+def _batch(message: Message, source: str, directory: Directory, zone: str) -> Batch:
+    match message.kind:
+        case Kind.TCEC_ORDER | Kind.TCEC_CHECK:
+            batch = tcec102.decode(message.payload, source, zone=zone)
+            batch.orders = [o if o.operator_id else replace(o, operator_id=message.sender) for o in batch.orders]
+            totals = [replace(t, operator_id=message.sender) for t in batch.operator_totals]
+            batch.operator_totals = totals
+            return batch
+        case Kind.OCPI_CDR:
+            batch = ocpi.decode(message.payload, source)
+            batch.orders = [replace(o, operator_id=message.sender) for o in batch.orders]
+            return batch
+        case Kind.TABLE_ORDERS | Kind.TABLE_RECORDS:
+            mapping = parse_mapping(message.envelope, source) if message.envelope else None
+            return tables.decode_table(message.payload, source, mapping)
+        case Kind.METER_ENVELOPE:
+            key = directory.content_keys.get(meter_envelope.parse(message.payload).key_id)
+            keys = () if key is None else (key[0],)
+            return Batch(signed_records=[meter_envelope.decode_binary(message.payload, Source(source, 1), keys)])
+        case Kind.OCPP_RECORD:
+            from anxin.flow.ocpp_messages import signed_record_of
+
+            return Batch(signed_records=[replace(signed_record_of(message), source=Source(source, 1))])
+        case _:
+            return Batch()
+
+
+def _statuses(message: Message, received_utc_ms: int) -> list[Status]:
+    if message.kind is Kind.OCPP_STATUS:
+        from anxin.flow.ocpp_messages import status_of
+
+        connector, status, at = status_of(message)
+        return [Status(connector, status, at)]
+    if message.kind is Kind.TCEC_STATUS:
+        from anxin.formats.tcec102_status import decode as decode_status
+
+        return [Status(s.connector_id, str(s.status), received_utc_ms) for s in decode_status(message.payload).statuses]
+    return []

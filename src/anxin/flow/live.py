@@ -1,0 +1,278 @@
+"""Live reconciliation: the rule book of the audit, in small batches over what has changed.
+
+    1  take messages that are not judged yet, and those to be judged again (a key revoked, the register corrected)
+    2  decode them and judge their signatures; put transactions together again that got another record
+    3  keep the facts and note which places changed; move the mark of what is judged: one transaction
+    4  take the places that are due, with all facts around them
+    5  run the rule book on that slice
+    6  exchange verdicts and findings of those places; strike them off the list: one transaction
+
+If the process dies before 3 has committed, the messages are taken again; before 6, the places are. Nothing is judged
+from memory: the slice comes from the database each time, so a replay of the whole log ends in the same verdicts.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from anxin.domain.batch import JudgedRecord, Side
+from anxin.domain.errors import StoreError
+from anxin.domain.source import Deviation
+from anxin.flow.decoding import Decoded, decode
+from anxin.flow.facts_of_records import sessions_of, side_of
+from anxin.flow.intake import now_utc_ms
+from anxin.flow.live_slice import OPERATOR, SliceJudge
+from anxin.flow.platform import Platform
+from anxin.reconcile.policy import Policy, load_policy
+from anxin.store import facts as store
+from anxin.store import messages, verdicts
+from anxin.store.facts import SignedFact, Touch
+from anxin.trust.verify import judge_signed
+
+LOG = logging.getLogger("anxin.judge")
+#: Places judged in one go: their slice stays some tens of thousands of rows.
+MAX_PLACES = 1_000
+#: What came at one time is judged together; a backlog of other days is not mixed with it.
+MAX_SPAN_MS = 2 * 86_400_000
+#: Pause where nothing is to be done.
+IDLE_S = 0.1
+#: Pause after the database failed.
+RETRY_S = 2.0
+#: A verdict that waits for a lateness window is looked at again so long after the window has closed.
+GRACE_MS = 60_000
+#: Totals of an operator wait so long for the orders that they count.
+TOTALS_WAIT_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did: messages decoded, places judged, verdicts and findings that are new."""
+
+    messages: int = 0
+    places: int = 0
+    verdicts: int = 0
+    findings: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.messages or self.places)
+
+
+class Judge:
+    """The one judge of a database. `step` does a little and returns; call it again and again."""
+
+    def __init__(self, platform: Platform, scratch: Path, policy: Policy | None = None) -> None:
+        self.platform = platform
+        self.database = platform.database
+        settings = platform.settings
+        self.policy = policy or load_policy(Path(settings.policy_file) if settings.policy_file else None)
+        self.slices = SliceJudge(self.policy, settings.judge_window_days, scratch)
+        self._threads = ThreadPoolExecutor(2, "signatures")  # verification leaves the interpreter lock
+        self._late_ms = self.policy.int("late.record_window")
+
+    def close(self) -> None:
+        """Give back engine and threads."""
+        self._threads.shutdown()
+        self.slices.close()
+
+    def step(self, as_of_utc_ms: int | None = None) -> Step:
+        """Decode what came in, judge what is due. `as_of_utc_ms` is the reference moment, by default the clock."""
+        self.platform.refresh()
+        now = now_utc_ms() if as_of_utc_ms is None else as_of_utc_ms
+        taken = self._ingest(now)
+        places, new_verdicts, new_findings = self._judge_due(now)
+        return Step(taken, places, new_verdicts, new_findings)
+
+    def settle(self, as_of_utc_ms: int | None = None) -> Step:
+        """Step until nothing is left to do; return the sums."""
+        total = Step()
+        while not (step := self.step(as_of_utc_ms)).idle:
+            total = Step(*(a + b for a, b in zip(_counts(total), _counts(step), strict=True)))
+        return total
+
+    # 1 to 3
+
+    def _ingest(self, now: int) -> int:
+        new, again = store.next_messages(self.database, self.platform.settings.judge_batch)
+        wanted = sorted({*new, *again})
+        if not wanted:
+            return 0
+        decoded = self._decoded(wanted)
+        judged = self._judged(decoded)
+        with self.database.transaction() as connection:
+            if again:
+                store.forget_messages(connection, again)
+            self._keep_orders(connection, decoded)
+            touches = self._keep_records(connection, judged, wanted)
+            touches += [t for d in decoded for t in self._touches_of_orders(d)]
+            later = [self._later(t, now) for t in touches]
+            totals = [t for d in decoded for t in self._touches_of_totals(d, now)]
+            store.touch(connection, [*touches, *later, *totals])
+            store.advance(connection, new[-1] + 1 if new else 0, again)
+        return len(wanted)
+
+    def _decoded(self, indexes: Sequence[int]) -> list[Decoded]:
+        directory, zone = self.platform.directory, self.platform.settings.zone
+        return [
+            decode(index, message, received, directory, zone)
+            for index, message, received in messages.stored(self.database, indexes)
+        ]
+
+    def _judged(self, decoded: Sequence[Decoded]) -> list[tuple[int, int, JudgedRecord]]:
+        """(message, position, judged record) of all signed records, in order."""
+        records = [(d.index, n, r) for d in decoded for n, r in enumerate(d.batch.signed_records)]
+        ring = self.platform.directory.ring
+        answers = self._threads.map(lambda item: judge_signed(item[2], ring), records, chunksize=64)
+        return [(i, n, JudgedRecord(r, a)) for (i, n, r), a in zip(records, answers, strict=True)]
+
+    def _keep_orders(self, connection: object, decoded: Sequence[Decoded]) -> None:
+        store.put_orders(
+            connection,
+            [(d.index, o) for d in decoded for o in d.batch.orders],
+            [(d.index, p) for d in decoded for p in d.batch.order_periods],
+            [(d.index, t) for d in decoded for t in d.batch.operator_totals],
+        )
+        rejects = (
+            (d.index, d.message.sender, r.source.row, Deviation(r.rule, "rejected when judged", r.message, r.field))
+            for d in decoded
+            for r in d.batch.rejects
+        )
+        oddities = ((d.index, d.message.sender, s.row, v) for d in decoded for s, v in d.batch.deviations)
+        store.put_deviations(connection, [*oddities, *rejects])
+        store.put_statuses(
+            connection,
+            [(s.connector_id, d.message.sender, s.status, s.at_utc_ms, d.index) for d in decoded for s in d.statuses],
+        )
+
+    def _keep_records(
+        self, connection: object, judged: list[tuple[int, int, JudgedRecord]], taken: Sequence[int]
+    ) -> list[Touch]:
+        if not judged:
+            return []
+        keys = sorted({_transaction_key(r) for _, _, r in judged})
+        store.put_signed(connection, [_fact(i, n, r) for i, n, r in judged])
+        # Records that came before belong to the same transactions: they are decoded and judged again with these.
+        others = self._judged(self._decoded(store.messages_of_transactions(connection, keys, taken)))
+        groups: dict[str, list[tuple[int, int, JudgedRecord]]] = {}
+        for item in sorted([*judged, *others], key=lambda item: item[:2]):
+            groups.setdefault(_transaction_key(item[2]), []).append(item)
+        sessions, periods, findings, touches = [], [], [], []
+        for key in keys:
+            made = sessions_of([r for _, _, r in groups[key]], self.policy)
+            sessions += [(key, s) for s in made.sessions]
+            periods += [(key, p) for p in made.periods]
+            findings += [(key, f) for f in made.findings]
+            for s in made.sessions:
+                place = s.connector_id or self._connector_of_meter(s.meter_id)
+                begin, end = s.begin_utc_ms or s.end_utc_ms, s.end_utc_ms or s.begin_utc_ms
+                received = s.received_utc_ms or 0
+                touches.append(Touch(place, begin or received, end or received))
+        store.replace_records(connection, keys, sessions, periods, findings)
+        return touches
+
+    def _connector_of_meter(self, meter_id: str | None) -> str:
+        """Where a record without a place belongs: its meter's connector, else the meter itself."""
+        found = self.slices.connector_of_meter.get(meter_id or "")
+        return found or f"meter:{meter_id}"
+
+    def _touches_of_orders(self, decoded: Decoded) -> list[Touch]:
+        touches = []
+        for o in decoded.batch.orders:
+            start = o.start_utc_ms or o.end_utc_ms or o.received_utc_ms or 0
+            touches.append(Touch(o.connector_id or f"order:{o.order_id}", start, o.end_utc_ms or start))
+        return touches
+
+    def _touches_of_totals(self, decoded: Decoded, now: int) -> list[Touch]:
+        """Totals are looked at a while after they came or an order that they count did: whole days are compared."""
+        due = now + TOTALS_WAIT_MS
+        touches = [
+            Touch(f"{OPERATOR}{t.operator_id}", t.start_utc_ms, t.end_utc_ms, due)
+            for t in decoded.batch.operator_totals
+        ]
+        for o in decoded.batch.orders:
+            if o.operator_id and o.start_utc_ms:
+                touches.append(Touch(f"{OPERATOR}{o.operator_id}", o.start_utc_ms, o.start_utc_ms, due))
+        return touches
+
+    def _later(self, touch: Touch, now: int) -> Touch:
+        """The same place when the lateness window of this change has closed: what is still missing then is missing."""
+        due = max(touch.to_utc_ms + self._late_ms + GRACE_MS, now)
+        return Touch(touch.place, touch.from_utc_ms, touch.to_utc_ms, due)
+
+    # 4 to 6
+
+    def _judge_due(self, now: int) -> tuple[int, int, int]:
+        due = store.due_touches(self.database, now, MAX_PLACES)
+        if not due:
+            return 0, 0, 0
+        self.slices.follow(self.platform.directory)
+        first = due[0].from_utc_ms
+        due = [t for t in due if t.from_utc_ms - first <= MAX_SPAN_MS]
+        found = [
+            self.slices.judge(self.database, [t for t in due if not t.place.startswith(OPERATOR)], now),
+            self.slices.judge_totals(self.database, [t for t in due if t.place.startswith(OPERATOR)], now),
+        ]
+        new_verdicts = new_findings = 0
+        with self.database.transaction() as connection:
+            for judged in filter(None, found):
+                new_verdicts += verdicts.exchange_verdicts(connection, judged.scope, judged.verdicts, judged.standing)
+                new_findings += verdicts.exchange_findings(
+                    connection, judged.scope, judged.rules, judged.findings, judged.standing
+                )
+            store.untouch(connection, due)
+        return len(due), new_verdicts, new_findings
+
+
+def judge_for_ever(platform: Platform, stop: threading.Event) -> None:
+    """Judge until `stop` is set. A database that is away is waited for; a second judge is refused (StoreError)."""
+    with tempfile.TemporaryDirectory(prefix="anxin-judge-") as scratch, store.judge_lock(platform.database):
+        judge = Judge(platform, Path(scratch))
+        try:
+            while not stop.is_set():
+                started = time.monotonic()
+                try:
+                    step = judge.step()
+                except StoreError as error:
+                    LOG.error("judge: %s", error)
+                    stop.wait(RETRY_S)
+                    continue
+                if step.idle:
+                    stop.wait(IDLE_S)
+                else:
+                    LOG.info(
+                        "judged %d messages, %d places: %d verdicts, %d findings in %.2f s",
+                        *_counts(step),
+                        time.monotonic() - started,
+                    )
+        finally:
+            judge.close()
+
+
+def _counts(step: Step) -> tuple[int, int, int, int]:
+    return step.messages, step.places, step.verdicts, step.findings
+
+
+def _transaction_key(record: JudgedRecord) -> str:
+    """What records are put together under: the transaction that they state, as in an audit; a record that states none
+    stands alone where it holds a whole session, else with the others of its meter that state none."""
+    signed = record.signed
+    if signed.transaction_id:
+        return signed.transaction_id
+    if signed.record is None or side_of(record) is Side.WHOLE:
+        return f"~{signed.source.file}/{signed.source.row}"
+    return f"~{signed.meter_id or signed.record.meter_serial or signed.record.gateway_serial or ''}"
+
+
+def _fact(index: int, position: int, record: JudgedRecord) -> SignedFact:
+    judgement = record.judgement
+    return SignedFact(
+        index, position, _transaction_key(record), judgement.key_id, judgement.answer.value, judgement.reason
+    )

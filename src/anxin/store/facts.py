@@ -1,0 +1,249 @@
+"""Facts: what was decoded from messages, and what has to be judged. One writer, the judge (advisory lock)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from anxin.domain.errors import StoreError
+from anxin.domain.meter_record import MeterSession, RecordPeriod
+from anxin.domain.order import OperatorTotal, Order, OrderPeriod
+from anxin.domain.source import Deviation
+from anxin.store.database import Database
+
+#: Any constant: two judges on one database exclude one another on it.
+JUDGE_LOCK = 0x6A75646765
+HOUR_MS = 3_600_000
+_ORDER = tuple(f.name for f in dataclasses.fields(Order))
+_PERIOD = tuple(f.name for f in dataclasses.fields(OrderPeriod))
+_TOTAL = tuple(f.name for f in dataclasses.fields(OperatorTotal))
+_RECORD = tuple(f.name for f in dataclasses.fields(MeterSession))
+_RECORD_PERIOD = tuple(f.name for f in dataclasses.fields(RecordPeriod))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFact:
+    """A signed record of a message with the answer on it; `transaction_key` says which records belong together."""
+
+    message_index: int
+    position: int
+    transaction_key: str
+    key_id: str | None
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A place where something changed, and when it was about; judged again at `due_utc_ms`, 0 for at once."""
+
+    place: str
+    from_utc_ms: int
+    to_utc_ms: int
+    due_utc_ms: int = 0
+
+    @property
+    def bucket(self) -> int:
+        """Hour in which it is due, 0 for at once."""
+        return 0 if not self.due_utc_ms else self.due_utc_ms // HOUR_MS + 1
+
+
+@contextmanager
+def judge_lock(database: Database) -> Iterator[None]:
+    """Hold the judge's lock. Raises StoreError where another judge works on this database."""
+    with database.transaction() as connection:
+        row = connection.execute("select pg_try_advisory_lock(%s)", (JUDGE_LOCK,)).fetchone()
+        if row is None or not row[0]:
+            raise StoreError("another judge works on this database")
+        try:
+            yield
+        finally:
+            connection.execute("select pg_advisory_unlock(%s)", (JUDGE_LOCK,))
+
+
+def next_messages(database: Database, count: int) -> tuple[list[int], list[int]]:
+    """Return the indexes of messages not judged yet, and of those to be judged again, at most `count` of each."""
+    with database.transaction() as connection:
+        new = connection.execute(
+            "select index from message where index >= (select value from counter where name = 'judged')"
+            " order by index limit %s",
+            (count,),
+        ).fetchall()
+        again = connection.execute("select message_index from requeued order by 1 limit %s", (count,)).fetchall()
+    return [r[0] for r in new], [r[0] for r in again]
+
+
+def judged(database: Database) -> int:
+    """Return how many messages have become facts: the index of the first that has not."""
+    with database.transaction() as connection:
+        row = connection.execute("select value from counter where name = 'judged'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def requeue_records_of(database: Database, key_id: str) -> int:
+    """Mark every message that rests on a meter's key as to be judged again; return their number."""
+    with database.transaction() as connection:
+        cursor = connection.execute(
+            "insert into requeued select distinct message_index from fact_signed_record where key_id = %s"
+            " on conflict do nothing",
+            (key_id,),
+        )
+        return int(cursor.rowcount)
+
+
+def requeue_all(database: Database) -> int:
+    """Mark every message as to be judged again; return their number."""
+    with database.transaction() as connection:
+        cursor = connection.execute("insert into requeued select index from message on conflict do nothing")
+        return int(cursor.rowcount)
+
+
+def messages_of_transactions(connection: Any, keys: Sequence[str], without: Sequence[int]) -> list[int]:
+    """Return the messages that hold other records of these transactions."""
+    rows = connection.execute(
+        "select distinct message_index from fact_signed_record where transaction_key = any(%s)"
+        " and not message_index = any(%s) order by 1",
+        (list(keys), list(without)),
+    )
+    return [r[0] for r in rows]
+
+
+def forget_messages(connection: Any, indexes: Sequence[int]) -> None:
+    """Delete the facts of messages that are decoded again."""
+    for table in ("fact_order", "fact_order_period", "fact_operator_total", "fact_signed_record", "deviation"):
+        connection.execute(f"delete from {table} where message_index = any(%s)".encode(), (list(indexes),))
+
+
+def put_orders(
+    connection: Any,
+    orders: Iterable[tuple[int, Order]],
+    periods: Iterable[tuple[int, OrderPeriod]],
+    totals: Iterable[tuple[int, OperatorTotal]],
+) -> None:
+    """Enter orders, their tariff periods, and operators' totals, each with its message."""
+    _copy(connection, "fact_order", ("message_index", *_ORDER), ((i, *_values(v, _ORDER)) for i, v in orders))
+    _copy(connection, "fact_order_period", ("message_index", *_PERIOD), ((i, *_values(v, _PERIOD)) for i, v in periods))
+    _copy(connection, "fact_operator_total", ("message_index", *_TOTAL), ((i, *_values(v, _TOTAL)) for i, v in totals))
+
+
+def put_signed(connection: Any, signed: Iterable[SignedFact]) -> None:
+    """Enter signed records with their answers; a record judged again takes its new answer."""
+    connection.cursor().executemany(
+        "insert into fact_signed_record (message_index, position, transaction_key, key_id, answer, reason)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict (message_index, position) do update set"
+        " key_id = excluded.key_id, answer = excluded.answer, reason = excluded.reason",
+        [(s.message_index, s.position, s.transaction_key, s.key_id, s.answer, s.reason) for s in signed],
+    )
+
+
+def replace_records(
+    connection: Any,
+    keys: Sequence[str],
+    sessions: Iterable[tuple[str, MeterSession]],
+    periods: Iterable[tuple[str, RecordPeriod]],
+    findings: Iterable[tuple[str, Any]],
+) -> None:
+    """Exchange the sessions of these transactions, with their periods and findings, for those given."""
+    for table in ("fact_record", "fact_record_period", "fact_record_finding"):
+        connection.execute(f"delete from {table} where transaction_key = any(%s)".encode(), (list(keys),))
+    _copy(connection, "fact_record", ("transaction_key", *_RECORD), ((k, *_values(v, _RECORD)) for k, v in sessions))
+    _copy(
+        connection,
+        "fact_record_period",
+        ("transaction_key", *_RECORD_PERIOD),
+        ((k, *_values(v, _RECORD_PERIOD)) for k, v in periods),
+    )
+    _copy(
+        connection,
+        "fact_record_finding",
+        ("transaction_key", "record_id", "body"),
+        ((k, v.record_ids, Jsonb(dataclasses.asdict(v))) for k, v in findings),
+    )
+
+
+def put_deviations(connection: Any, deviations: Iterable[tuple[int, str, int, Deviation]]) -> None:
+    """Enter oddities: (message, sender, row, deviation)."""
+    _copy(
+        connection,
+        "deviation",
+        ("message_index", "sender", "row_no", "kind", "field", "clause", "detail"),
+        ((i, s, r, d.kind, _clean(d.field), d.clause, _clean(d.detail)) for i, s, r, d in deviations),
+    )
+
+
+def put_statuses(connection: Any, statuses: Iterable[tuple[str, str, str, int, int]]) -> None:
+    """Enter the latest word on connectors: (connector, sender, status, moment, message)."""
+    connection.cursor().executemany(
+        "insert into connector_status (connector_id, sender, status, at_utc_ms, message_index)"
+        " values (%s, %s, %s, %s, %s) on conflict (connector_id) do update set sender = excluded.sender,"
+        " status = excluded.status, at_utc_ms = excluded.at_utc_ms, message_index = excluded.message_index"
+        " where connector_status.at_utc_ms <= excluded.at_utc_ms",
+        list(statuses),
+    )
+
+
+def touch(connection: Any, touches: Iterable[Touch]) -> None:
+    """Note places as to be judged. A place that waits already waits for both spans."""
+    merged: dict[tuple[str, int], Touch] = {}
+    for t in touches:
+        old = merged.get((t.place, t.bucket))
+        merged[t.place, t.bucket] = (
+            t
+            if old is None
+            else Touch(
+                t.place,
+                min(t.from_utc_ms, old.from_utc_ms),
+                max(t.to_utc_ms, old.to_utc_ms),
+                max(t.due_utc_ms, old.due_utc_ms),
+            )
+        )
+    connection.cursor().executemany(
+        "insert into touched (place, bucket, due_utc_ms, from_utc_ms, to_utc_ms) values (%s, %s, %s, %s, %s)"
+        " on conflict (place, bucket) do update set from_utc_ms = least(touched.from_utc_ms, excluded.from_utc_ms),"
+        " to_utc_ms = greatest(touched.to_utc_ms, excluded.to_utc_ms),"
+        " due_utc_ms = greatest(touched.due_utc_ms, excluded.due_utc_ms)",
+        [(t.place, t.bucket, t.due_utc_ms, t.from_utc_ms, t.to_utc_ms) for _, t in sorted(merged.items())],
+    )
+
+
+def due_touches(database: Database, now_utc_ms: int, count: int) -> list[Touch]:
+    """Return places that are due, those of one time together, at most `count`."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select place, from_utc_ms, to_utc_ms, due_utc_ms from touched where due_utc_ms <= %s"
+            " order by (bucket <> 0), from_utc_ms limit %s",
+            (now_utc_ms, count),
+        )
+        return [Touch(*r) for r in rows]
+
+
+def untouch(connection: Any, touches: Iterable[Touch]) -> None:
+    """Strike places off the list."""
+    connection.cursor().executemany(
+        "delete from touched where place = %s and bucket = %s", [(t.place, t.bucket) for t in touches]
+    )
+
+
+def advance(connection: Any, judged_to: int, again: Sequence[int]) -> None:
+    """Note that messages below `judged_to` have become facts, and those judged again too."""
+    connection.execute("update counter set value = greatest(value, %s) where name = 'judged'", (judged_to,))
+    connection.execute("delete from requeued where message_index = any(%s)", (list(again),))
+
+
+def _values(value: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(value, n) for n in names)
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "\ufffd")
+
+
+def _copy(connection: Any, table: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin".encode()) as copy:
+        for row in rows:
+            copy.write_row(row)

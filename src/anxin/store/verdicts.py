@@ -1,0 +1,126 @@
+"""Verdicts and findings: each version is kept with the policy and software that gave it; the present one is marked."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anxin.domain.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """State of one session. `session_key` names it for as long as its first order (or record) is the same."""
+
+    session_key: str
+    state: str
+    method: str | None
+    place: str | None
+    operator_id: str | None
+    order_id: str | None
+    record_id: str | None
+    start_utc_ms: int | None
+    end_utc_ms: int | None
+    order_energy_milli_wh: int | None
+    record_energy_milli_wh: int | None
+    amount_e4: int | None
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a judgement speaks about: verdicts and findings of these places in this span are exchanged."""
+
+    places: Sequence[str]
+    from_utc_ms: int
+    to_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Under what a verdict was given, and when."""
+
+    policy: str
+    software: str
+    as_of_utc_ms: int
+    judged_utc_ms: int
+
+
+_VERDICT = tuple(f.name for f in dataclasses.fields(Verdict))
+_FINDING = (
+    "rule", "cause", "severity", "disagrees", "zh", "en", "expected", "found", "difference", "tolerance", "unit",
+    "order_ids", "record_ids", "connector_id", "meter_id", "operator_id", "at_utc_ms",
+)  # fmt: skip
+
+
+def exchange_verdicts(connection: Any, scope: Scope, verdicts: Sequence[Verdict], standing: Standing) -> int:
+    """Make these the present verdicts of the scope; what is unchanged stays as it is. Returns how many are new."""
+    new = {v.session_key: (_digest([getattr(v, n) for n in _VERDICT]), v) for v in verdicts}
+    rows = connection.execute(
+        "select session_key, digest from verdict where present and (session_key = any(%s)"
+        " or (place = any(%s) and start_utc_ms between %s and %s))",
+        (list(new), list(scope.places), scope.from_utc_ms, scope.to_utc_ms),
+        binary=True,
+    ).fetchall()
+    old = {r[0]: bytes(r[1]) for r in rows}
+    gone = [key for key, digest in old.items() if key not in new or new[key][0] != digest]
+    if gone:
+        connection.execute("update verdict set present = false where present and session_key = any(%s)", (gone,))
+    fresh = [(digest, v) for key, (digest, v) in sorted(new.items()) if old.get(key) != digest]
+    columns = (*_VERDICT, "policy", "software", "as_of_utc_ms", "judged_utc_ms", "digest")
+    with connection.cursor() as cursor, cursor.copy(f"copy verdict ({', '.join(columns)}) from stdin".encode()) as copy:
+        for digest, v in fresh:
+            copy.write_row((*(getattr(v, n) for n in _VERDICT), *dataclasses.astuple(standing), digest))
+    return len(fresh)
+
+
+def exchange_findings(
+    connection: Any,
+    scope: Scope,
+    rules: Sequence[str],
+    findings: Iterable[tuple[str | None, str | None, Finding]],
+    standing: Standing,
+) -> int:
+    """Make these (session key, place, finding) the present findings of the scope; return how many are new.
+
+    `rules` are those that were run; findings of other rules stay as they are.
+    """
+    new = {_digest([key, *_finding_values(f)]): (key, place, f) for key, place, f in findings}
+    rows = connection.execute(
+        "select digest from finding where present and place = any(%s) and rule = any(%s)"
+        " and (at_utc_ms between %s and %s or at_utc_ms is null)",
+        (list(scope.places), list(rules), scope.from_utc_ms, scope.to_utc_ms),
+        binary=True,
+    )
+    old = {bytes(r[0]) for r in rows}
+    gone = [d for d in old if d not in new]
+    if gone:
+        connection.execute(
+            "update finding set present = false, retired_utc_ms = %s where present and digest = any(%s)",
+            (standing.judged_utc_ms, gone),
+        )
+    columns = ("session_key", "place", *_FINDING, "policy", "software", "judged_utc_ms", "digest")
+    rows_in = [
+        (key, place, *_finding_values(f), standing.policy, standing.software, standing.judged_utc_ms, digest)
+        for digest, (key, place, f) in sorted(new.items())
+        if digest not in old
+    ]
+    connection.cursor().executemany(
+        f"insert into finding ({', '.join(columns)}) values ({', '.join(['%s'] * len(columns))})"
+        " on conflict (digest) where present do nothing".encode(),
+        rows_in,
+    )
+    return len(rows_in)
+
+
+def _finding_values(f: Finding) -> tuple[Any, ...]:
+    return tuple(list(v) if isinstance(v, tuple) else v for v in (getattr(f, n) for n in _FINDING))
+
+
+def _digest(values: Any) -> bytes:
+    text = json.dumps(values, ensure_ascii=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).digest()
