@@ -44,7 +44,6 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
     source = source_of(index)
     try:
         decoded.batch = _batch(message, source, directory, zone)
-        decoded.statuses = _statuses(message, received_utc_ms)
     except AnxinError as error:
         rule = error.rule if isinstance(error, FormatError) else "message.unreadable"
         decoded.batch.rejects.append(Reject(Source(source, 1), rule, str(error)))
@@ -73,22 +72,5 @@ def _batch(message: Message, source: str, directory: Directory, zone: str) -> Ba
             key = directory.content_keys.get(meter_envelope.parse(message.payload).key_id)
             keys = () if key is None else (key[0],)
             return Batch(signed_records=[meter_envelope.decode_binary(message.payload, Source(source, 1), keys)])
-        case Kind.OCPP_RECORD:
-            from anxin.flow.ocpp_messages import signed_record_of
-
-            return Batch(signed_records=[replace(signed_record_of(message), source=Source(source, 1))])
         case _:
             return Batch()
-
-
-def _statuses(message: Message, received_utc_ms: int) -> list[Status]:
-    if message.kind is Kind.OCPP_STATUS:
-        from anxin.flow.ocpp_messages import status_of
-
-        connector, status, at = status_of(message)
-        return [Status(connector, status, at)]
-    if message.kind is Kind.TCEC_STATUS:
-        from anxin.formats.tcec102_status import decode as decode_status
-
-        return [Status(s.connector_id, str(s.status), received_utc_ms) for s in decode_status(message.payload).statuses]
-    return []

@@ -16,8 +16,8 @@ from anxin.flow.platform import Directory
 from anxin.reconcile.book import rule_book
 from anxin.reconcile.engine import DuckDBEngine
 from anxin.reconcile.facts import VALUES, Facts, register_tables, table_of, table_schema
-from anxin.reconcile.judge import judge
 from anxin.reconcile.policy import Policy
+from anxin.reconcile.prepared import PreparedBook
 from anxin.reconcile.sentences import finding_of
 from anxin.store.database import Database
 from anxin.store.facts import Touch
@@ -25,7 +25,6 @@ from anxin.store.slices import Slice, slice_of_operator, slice_of_places
 from anxin.store.verdicts import Scope, Standing, Verdict
 
 DAY_MS = 86_400_000
-MINUTE_MS = 60_000
 MEMORY_LIMIT = "4GB"
 #: Facts that came in. All of these streams are there, even if a slice has no row of one.
 STREAMS = frozenset({"orders", "order_periods", "records", "record_periods", "record_findings"})
@@ -58,6 +57,7 @@ class SliceJudge:
         self._version: int | None = None
         self._register: dict[str, Any] = {}
         self._present: frozenset[str] = frozenset()
+        self._books: dict[tuple[frozenset[str], frozenset[str]], PreparedBook] = {}
         self._rules = frozenset(r.id for r in rule_book()) - {TOTALS_RULE}
 
     def close(self) -> None:
@@ -149,11 +149,11 @@ class SliceJudge:
             else:
                 loaded = table_of(name, rows)
             tables[name] = self.engine.load_arrow(name, loaded)
-        # The reference moment is taken to the minute: what rests on it then keeps its compiled form for that long.
-        moment = as_of_utc_ms // MINUTE_MS * MINUTE_MS
-        verdicts = judge(Facts(tables, present, moment), self.policy, self.engine, only=only)
-        sessions = self.engine.rows(verdicts.sessions.order_by("session_no")).to_pylist()
-        return sessions, self.engine.rows(verdicts.findings).to_pylist()
+        moment = self.engine.load_arrow("moment", pa.table({"as_of_utc_ms": pa.array([as_of_utc_ms], pa.int64())}))
+        facts = Facts(tables, present, moment.as_of_utc_ms.as_scalar())
+        book = self._books.setdefault((present, only), PreparedBook(self.policy, self.engine, only))
+        sessions, findings = book.judge(facts)
+        return sessions.to_pylist(), findings.to_pylist()
 
     def _standing(self, as_of_utc_ms: int) -> Standing:
         return Standing(self.policy.sha256, SOFTWARE, as_of_utc_ms, now_utc_ms())

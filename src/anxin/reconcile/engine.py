@@ -42,8 +42,6 @@ class Engine(Protocol):
         """Give back memory and scratch files."""
 
 
-#: Compiled expressions that an engine remembers; the rule book has about fifty, some with a moment in them.
-MAX_COMPILED = 2_000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -52,9 +50,6 @@ class DuckDBEngine:
 
     Stages in a database file instead would cost three times as much (compression and a write-ahead log that nobody
     needs: a stage lives as long as its audit).
-
-    An engine that is used again and again remembers the SQL of the expressions it has seen: Ibis takes longer to
-    compile the rule book than DuckDB takes to run it on the facts of a few seconds.
     """
 
     def __init__(self, scratch: Path, memory_limit: str = "8GB", threads: int | None = None) -> None:
@@ -64,7 +59,6 @@ class DuckDBEngine:
             options["threads"] = threads
         with _declared("open"):
             self._con = ibis.duckdb.connect(":memory:", **options)
-        self._compiled: dict[Any, str] = {}
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
         with _declared(name):
@@ -85,23 +79,34 @@ class DuckDBEngine:
         return parts[0] if len(parts) == 1 else ibis.union(*parts)
 
     def stage(self, name: str, expression: Any) -> Any:
-        sql = self._compiled.get(expression.op())
-        if sql is None:
-            if len(self._compiled) >= MAX_COMPILED:
-                self._compiled.clear()
-            sql = self._compiled[expression.op()] = self._sql(expression)
-        with _declared(name):
-            self._con.raw_sql(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS {sql}')
+        self.run(self.stage_sql(name, expression))
         return self._con.table(name)
 
-    def _sql(self, expression: Any) -> str:
+    def stage_sql(self, name: str, expression: Any) -> str:
+        """Return the statement that stages an expression: it may be run again when the tables hold other rows."""
         # One statement, where Ibis' own create_table makes a temporary table, fills it and renames it. DuckDB sums
         # integers to 128 bits; the cast back fails loudly where a sum does not fit, as it should.
         columns = ", ".join(
             f'CAST("{column}" AS BIGINT) AS "{column}"' if kind.is_int64() else f'"{column}"'
             for column, kind in expression.schema().items()
         )
-        return f"SELECT {columns} FROM ({self._con.compile(expression)})"
+        query = f"SELECT {columns} FROM ({self._con.compile(expression)})"
+        return f'CREATE OR REPLACE TABLE "{_checked(name)}" AS {query}'
+
+    def query_sql(self, expression: Any) -> str:
+        """Return the query of an expression."""
+        return str(self._con.compile(expression))
+
+    def run(self, statement: str) -> None:
+        """Run a statement that `stage_sql` made."""
+        with _declared(statement[:60]):
+            self._con.raw_sql(statement)
+
+    def ask(self, query: str) -> pa.Table:
+        """Return the rows of a query that `query_sql` made."""
+        with _declared(query[:60]):
+            table: pa.Table = self._con.con.sql(query).to_arrow_table()
+        return table
 
     def rows(self, expression: Any) -> pa.Table:
         with _declared("rows"):

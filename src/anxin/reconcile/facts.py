@@ -97,12 +97,13 @@ def register_tables(register: Register) -> dict[str, pa.Table]:
 class Facts:
     """Ibis tables of all facts on one engine. Absent kinds are empty tables; `present` names those that are not.
 
-    `as_of_utc_ms` is the reference moment of the audit: lateness is counted up to it. Judgement reads no clock.
+    `as_of_utc_ms` is the reference moment of the audit: lateness is counted up to it. Judgement reads no clock. It is
+    a number, or an expression that gives one where the same judgement is to be run at many moments (prepared.py).
     """
 
     tables: dict[str, Any]
     present: frozenset[str]
-    as_of_utc_ms: int
+    as_of_utc_ms: Any
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -122,10 +122,10 @@ def groups(edges: Any, lone_records: Any, engine: Engine) -> Any:
         second = first.join(by_order, "order_no")
         second = second.mutate(label=ibis.least(second.label, second.least)).drop("least")
         staged = engine.stage(f"labels_{round_no}", second)
-        before = engine.rows(labelled.agg(total=labelled.label.sum()))["total"][0].as_py()
-        after = engine.rows(staged.agg(total=staged.label.sum()))["total"][0].as_py()
+        totals = labelled.agg(before=labelled.label.sum()).cross_join(staged.agg(after=staged.label.sum()))
+        settled = engine.rows(totals.select(same=ibis.coalesce(totals.before == totals.after, True)))["same"][0].as_py()
         labelled = staged
-        if before == after:
+        if settled:
             return labelled.select("order_no", "record_no", session_no=labelled.label * 2)
     raise EngineError(f"orders and records form a chain longer than {MAX_GROUP_ROUNDS} links on one connector")
 
@@ -176,7 +176,7 @@ def sessions(
 
 def is_empty(engine: Engine, table: Any) -> bool:
     """Return whether a staged table has no row: a join with nothing is then left out of what follows."""
-    return bool(engine.rows(table.agg(n=table.count()))["n"][0].as_py() == 0)
+    return bool(engine.rows(table.agg(none=table.count() == 0))["none"][0].as_py())
 
 
 def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:

@@ -142,8 +142,8 @@ def _balancing(weak: Any, by_id: Any) -> Any:
 
 def _spans(engine: Engine, table: Any, start: str, end: str, slack_ms: int) -> int:
     """Days that the longest interval of `table`, with its clock's limit, reaches beyond its first day."""
-    longest = engine.rows(table.agg(ms=(table[end] - table[start]).max()))["ms"][0].as_py() or 0
-    return (int(longest) + slack_ms) // MS_PER_DAY + 1
+    longest = ibis.coalesce((table[end] - table[start]).max(), 0)
+    return int(engine.rows(table.agg(days=(longest + slack_ms) // MS_PER_DAY))["days"][0].as_py()) + 1
 
 
 def _end(start: Any, end: Any, quantum: Any) -> Any:

@@ -1,0 +1,116 @@
+"""The rule book prepared: judged once with Ibis, then again and again as the SQL that came out.
+
+Building and compiling the book's expressions takes longer than running them on the facts of a few seconds. The facts
+change from slice to slice, the expressions hardly ever: they depend on the facts only through what the judge asks the
+engine (is this table empty? how many days does the longest session span?). So the statements are remembered by the
+answers so far; an answer that was not met before runs the book in full, and is remembered too.
+
+    answers so far ─▶ statements to run, and the next question (none: sessions and findings are there)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from anxin.reconcile.engine import DuckDBEngine
+from anxin.reconcile.facts import Facts
+from anxin.reconcile.judge import judge
+from anxin.reconcile.policy import Policy
+
+#: Ways through the book that are remembered; there are some dozens.
+MAX_WAYS = 1_000
+Answers = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Statements up to the next question; `results` instead of a question at the end."""
+
+    statements: list[str] = field(default_factory=list)
+    question: str | None = None
+    results: tuple[str, str] | None = None
+
+
+class PreparedBook:
+    """The rule book for one policy, one set of rules and one set of facts that are there, on one engine.
+
+    The tables of the facts MUST have the same names and columns each time; only their rows may differ.
+    """
+
+    def __init__(self, policy: Policy, engine: DuckDBEngine, only: frozenset[str] | None = None) -> None:
+        self.policy = policy
+        self.engine = engine
+        self.only = only
+        self.ways = 0
+        self._segments: dict[Answers, _Segment] = {}
+
+    def judge(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
+        """Return sessions (by session_no) and findings, as `judge` would leave them."""
+        answers: Answers = ()
+        while (segment := self._segments.get(answers)) is not None:
+            for statement in segment.statements:
+                self.engine.run(statement)
+            if segment.results is not None:
+                return self.engine.ask(segment.results[0]), self.engine.ask(segment.results[1])
+            if segment.question is None:
+                break
+            answers = (*answers, _answer(self.engine.ask(segment.question)))
+        return self._learn(facts)
+
+    def _learn(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
+        if self.ways >= MAX_WAYS:
+            self._segments.clear()
+            self.ways = 0
+        recorder = _Recorder(self.engine)
+        verdicts = judge(facts, self.policy, recorder, only=self.only)
+        results = (
+            self.engine.query_sql(verdicts.sessions.order_by("session_no")),
+            self.engine.query_sql(verdicts.findings),
+        )
+        recorder.segment.results = results
+        self._segments |= recorder.segments
+        self.ways += 1
+        return self.engine.ask(results[0]), self.engine.ask(results[1])
+
+
+class _Recorder:
+    """An engine that writes down what it is asked."""
+
+    def __init__(self, engine: DuckDBEngine) -> None:
+        self._engine = engine
+        self._answers: Answers = ()
+        self.segment = _Segment()
+        self.segments: dict[Answers, _Segment] = {(): self.segment}
+
+    def load_arrow(self, name: str, table: pa.Table) -> Any:
+        # A table of the book's own (its causes): the same each time, so it stays.
+        return self._engine.load_arrow(name, table)
+
+    def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
+        return self._engine.load_parquet(name, paths, number)
+
+    def stage(self, name: str, expression: Any) -> Any:
+        self.segment.statements.append(self._engine.stage_sql(name, expression))
+        return self._engine.stage(name, expression)
+
+    def rows(self, expression: Any) -> pa.Table:
+        table = self._engine.rows(expression)
+        self.segment.question = self._engine.query_sql(expression)
+        self._answers = (*self._answers, _answer(table))
+        self.segment = self.segments[self._answers] = _Segment()
+        return table
+
+    def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
+        return self._engine.write_parquet(expression, path, order_by)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _answer(table: pa.Table) -> tuple[Any, ...]:
+    return tuple(tuple(row.values()) for row in table.to_pylist())
