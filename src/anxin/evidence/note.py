@@ -138,7 +138,7 @@ def parse_note(data: bytes) -> Note:
     cut = whole.rfind("\n\n")
     if cut < 0 or not whole.endswith("\n"):
         raise EvidenceError("a note has text, a blank line and signatures")
-    text, lines = whole[: cut + 1], whole[cut + 2 :].splitlines()
+    text, lines = whole[: cut + 1], whole[cut + 2 : -1].split("\n")
     signatures = []
     for line in lines:
         name, _, body = line.removeprefix(_LINE).partition(" ")
