@@ -1,1 +1,28 @@
-"""Joins the parts: settings -> database -> platform -> faces. The one place that knows them all."""
+"""Joins the parts: settings -> database -> platform. The one place that knows them all."""
+
+from __future__ import annotations
+
+from anxin.flow.platform import Platform
+from anxin.settings import Settings
+from anxin.store import messages
+from anxin.store.database import Database, migrate
+from anxin.trust.vault import Vault, load_or_make_key
+
+
+def open_platform(settings: Settings, url: str) -> Platform:
+    """Return a platform on a database that is brought up to date and safe to acknowledge on.
+
+    Raises StoreError, or InputError where the master key is not the database's.
+    """
+    database = Database(url)
+    database.open()
+    try:
+        migrate(database)
+        messages.refuse_unsafe(database)
+        vault = Vault(load_or_make_key(settings.data_dir / "secrets" / "master.key"))
+        platform = Platform(settings, database, vault)
+        platform.refresh()
+    except BaseException:
+        database.close()
+        raise
+    return platform

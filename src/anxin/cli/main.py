@@ -8,11 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from anxin import __version__
-from anxin.cli import audit, check, city, policy, rules
+from anxin.cli import audit, check, city, log, policy, rules, serve, status
 from anxin.domain.errors import AnxinError
 
 EXIT_CANNOT = 2
-_COMMANDS: dict[str, Any] = {"audit": audit, "check": check, "city": city, "rules": rules, "policy": policy}
+_COMMANDS: dict[str, Any] = {
+    "run": serve,
+    "serve": serve,
+    "status": status,
+    "log": log,
+    "audit": audit,
+    "check": check,
+    "city": city,
+    "rules": rules,
+    "policy": policy,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,8 +34,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"anxin {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS.values():
-        module.add_parser(commands)
+    serve.add_run_parser(commands)
+    for name, module in _COMMANDS.items():
+        if name != "run":
+            module.add_parser(commands)
     return top
 
 

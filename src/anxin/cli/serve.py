@@ -1,0 +1,162 @@
+"""`anxin serve` and `anxin run`: the platform on this machine; `run` lets a virtual city speak to it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from anxin.domain.party import Party, Role
+from anxin.flow import serving
+from anxin.settings import Settings, load_settings
+
+DEFAULT_CHARGERS = 400
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `serve` to the program's parser."""
+    _common(
+        subparsers.add_parser(
+            "serve", help="启动平台 · start the platform", description="启动平台。 Start the platform on this machine."
+        )
+    )
+
+
+def add_run_parser(subparsers: Any) -> None:
+    """Add `run` to the program's parser."""
+    run_parser = subparsers.add_parser(
+        "run",
+        help="启动平台与虚拟城市 · the platform with a virtual city",
+        description="启动平台，由一座虚拟城市经同样的接口上传数据。 "
+        "Start the platform; a virtual city speaks to it through the same doors as anyone.",
+    )
+    _common(run_parser)
+    run_parser.add_argument(
+        "--chargers", type=int, default=DEFAULT_CHARGERS, help="虚拟城市的充电桩数 · chargers (%(default)s)"
+    )
+    run_parser.add_argument("--seed", type=int, default=1, help="种子 · seed of the city (%(default)s)")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="数据目录 · data folder (ANXIN_DATA_DIR, else data)")
+    parser.add_argument("--port", type=int, help="端口 · port (ANXIN_PORT, else 8080)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until stopped. Returns 0."""
+    from anxin.assembly import open_platform
+    from anxin.store.embedded import EmbeddedServer
+
+    settings = load_settings()
+    given = {"data_dir": args.data and args.data.resolve(), "port": args.port}
+    settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
+    settings = dataclasses.replace(settings, data_dir=settings.data_dir.resolve())
+    serving.configure_log(dataclasses.replace(settings, log_level="warning"))
+    server = None
+    url = settings.database_url
+    if not url:
+        print("PostgreSQL …", file=sys.stderr)
+        server = EmbeddedServer(settings.data_dir / "postgres").start()
+        url = server.url
+    try:
+        platform = open_platform(settings, url)
+        children = [
+            serving.Child("judge", judge_child),
+            serving.Child("log", log_child),
+            serving.Child("web", web_child),
+        ]
+        note = ""
+        if args.command == "run":
+            note = _enrol(platform, settings, args)
+            children.append(serving.Child("city", serving.city(settings.data_dir / "city", args.chargers, args.seed)))
+        platform.database.close()
+        base = f"http://{settings.host}:{settings.port}"
+        told = f"""
+安心充电 已启动 · Anxin Charging is running
+  状态 · status page      {base}/
+  接口 · interactive API  {base}/docs
+  存证 · evidence log     {base}/log/checkpoint
+{note}  停止 · stop             Ctrl-C
+"""
+        serving.run_children(settings, url, children, lambda: print(told, flush=True))
+    finally:
+        if server is not None:
+            server.stop()
+    print("已停止 · stopped", flush=True)
+    return 0
+
+
+def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
+    """Enter the virtual city's register, keys and secrets at the first start; say where the tokens are."""
+    from anxin.city.meters import make_secret
+    from anxin.flow import enrol
+    from anxin.flow.drive_city import city_of, load_plan
+    from anxin.flow.make_city import content_key
+
+    folder = settings.data_dir / "city"
+    path = folder / "secrets.json"
+    if not path.is_file():
+        print("虚拟城市 · virtual city …", file=sys.stderr)
+        city = city_of(load_plan(folder, args.chargers, args.seed))
+        seed = city.options.seed
+        keys = [content_key(make_secret(seed, n, m)) for n, m in enumerate(city.world.meter_code)]
+        database, vault = platform.database, platform.vault
+        enrol.enrol_register(database, vault, city.register, keys)
+        operators = city.register.operators
+        parties = [Party(o.operator_id, Role.OPERATOR, o.name, o.operator_id) for o in operators]
+        serving.write_private(
+            path,
+            {
+                "operators": {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in operators},
+                "tokens": {p.party_id: enrol.new_token(database, vault, p) for p in parties}
+                | {"inspector": enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "检查员"))},
+            },
+        )
+    return f"  令牌 · bearer tokens    {path}\n"
+
+
+def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Serve the doors until stopped."""
+    import uvicorn
+
+    from anxin.assembly import open_platform
+    from anxin.faces.app import create_app
+
+    platform = open_platform(settings, url)
+    config = uvicorn.Config(
+        create_app(platform), host=settings.host, port=settings.port, log_config=None, access_log=False,
+        timeout_graceful_shutdown=10,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+    def watch() -> None:
+        stop.wait()
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run()
+    platform.database.close()
+
+
+def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Judge until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.flow.live import judge_for_ever
+
+    platform = open_platform(settings, url)
+    judge_for_ever(platform, stop)
+    platform.database.close()
+
+
+def log_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Publish the evidence log until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.flow.publishing import publish_for_ever
+
+    platform = open_platform(settings, url)
+    publish_for_ever(platform.database, settings, stop)
+    platform.database.close()

@@ -1,0 +1,65 @@
+"""The meters' door over HTTPS: sealed records, one or many, each with an outcome of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from anxin.domain.errors import BusyError, FormatError
+from anxin.domain.message import Message
+from anxin.evidence.note import Signer
+from anxin.faces.problems import answer, problem
+from anxin.flow.meter_messages import envelope_message
+from anxin.flow.platform import Platform
+from anxin.flow.receipts import accepted_document
+
+_JSON = msgspec.json.Encoder()
+_BINARY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {
+    "type": "string", "format": "binary", "description": "one envelope AXE1, binary or as a line"}}}}}  # fmt: skip
+_LINES = {"requestBody": {"required": True, "content": {"text/plain": {"schema": {
+    "type": "string", "description": "envelopes as lines AXE1."}}}}}  # fmt: skip
+
+
+def router(platform: Platform, signer: Signer) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/meter/v1", tags=["meters"])
+
+    @routes.post("/records", openapi_extra=_BINARY)
+    async def record(request: Request) -> Response:
+        """Take one sealed record; answer its receipt once it is durable."""
+        try:
+            message = envelope_message(await request.body(), platform.directory)
+        except FormatError as error:
+            return answer(422, error.rule, str(error), error.field)
+        accepted = await platform.intake.accept(message)
+        return _json(accepted_document(signer, accepted), 409 if accepted.conflicts_with is not None else 200)
+
+    @routes.post("/records/batch", openapi_extra=_LINES)
+    async def batch(request: Request) -> Response:
+        """Take sealed records, one a line; answer a list of outcomes in their order. A bad one loses no other."""
+        lines = [line for line in (await request.body()).split(b"\n") if line.strip()]
+        if len(lines) > platform.settings.max_batch:
+            return answer(413, "batch.size", f"{len(lines)} records; at most {platform.settings.max_batch}")
+        outcomes: list[dict[str, Any]] = [{}] * len(lines)
+        good: list[tuple[int, Message]] = []
+        for number, line in enumerate(lines):
+            try:
+                good.append((number, envelope_message(line.strip(), platform.directory)))
+            except FormatError as error:
+                outcomes[number] = {"problem": problem(422, error.rule, str(error), error.field)}
+        try:
+            accepted = await platform.intake.accept_all([m for _, m in good])
+        except BusyError as error:
+            return answer(503, "busy", str(error))
+        for (number, _), one in zip(good, accepted, strict=True):
+            outcomes[number] = accepted_document(signer, one)
+        return _json(outcomes, 200)
+
+    return routes
+
+
+def _json(document: object, status: int) -> Response:
+    return Response(_JSON.encode(document), status, media_type="application/json")

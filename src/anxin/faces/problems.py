@@ -1,0 +1,50 @@
+"""Problems as RFC 9457 says them: what was wrong, in which field, under which rule; never a stack trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from anxin.domain.errors import AnxinError, BusyError, FormatError, InputError, StoreError
+
+RETRY_AFTER_S = "5"
+
+
+def problem(status: int, rule: str, detail: str, field: str | None = None) -> dict[str, Any]:
+    """Return a problem document."""
+    document: dict[str, Any] = {"type": f"urn:anxin:{rule}", "title": rule, "status": status, "detail": detail}
+    if field is not None:
+        document["field"] = field
+    return document
+
+
+def answer(status: int, rule: str, detail: str, field: str | None = None) -> JSONResponse:
+    """Return a problem as a response."""
+    headers = {"Retry-After": RETRY_AFTER_S} if status in (429, 503) else None
+    return JSONResponse(problem(status, rule, detail, field), status, headers, "application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Let every declared error of the platform come out as a problem."""
+
+    @app.exception_handler(AnxinError)
+    async def declared(_: Request, error: AnxinError) -> JSONResponse:
+        match error:
+            case BusyError():
+                return answer(503, "busy", str(error))
+            case StoreError():
+                return answer(503, "store", "the database does not answer; nothing was kept: send again")
+            case FormatError():
+                return answer(422, error.rule, str(error), error.field)
+            case InputError():
+                return answer(422, "input", str(error))
+            case _:
+                return answer(500, "internal", "an error that is ours; nothing was kept: send again")
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return answer(422, "request", str(first["msg"]), ".".join(str(p) for p in first["loc"]))

@@ -1,0 +1,61 @@
+"""Reading: verdicts, findings, refusals, receipts. An operator sees his own, an inspector all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+
+from anxin.domain.party import Party
+from anxin.evidence.note import Signer
+from anxin.faces.rights import Right, allowed, tenant_of
+from anxin.flow import live_reading
+from anxin.flow.platform import Platform
+from anxin.flow.receipts import receipt_document
+
+
+def router(platform: Platform, signer: Signer) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api", tags=["reading"])
+    verdicts = Depends(allowed(platform, Right.READ_VERDICTS))
+    findings = Depends(allowed(platform, Right.READ_FINDINGS))
+    refused = Depends(allowed(platform, Right.READ_REFUSED))
+    receipts = Depends(allowed(platform, Right.READ_RECEIPTS))
+    limit = Query(ge=1, le=live_reading.MAX_PAGE)
+
+    @routes.get("/verdicts")
+    def read_verdicts(
+        party: Party = verdicts,
+        state: str | None = None,
+        before: int | None = None,
+        limit: Annotated[int, limit] = 50,
+    ) -> list[dict[str, Any]]:
+        """Present verdicts, newest first."""
+        return live_reading.verdicts(platform, tenant_of(party), state, before, limit)
+
+    @routes.get("/findings")
+    def read_findings(
+        party: Party = findings,
+        rule: str | None = None,
+        before: int | None = None,
+        limit: Annotated[int, limit] = 50,
+    ) -> list[dict[str, Any]]:
+        """Present findings, newest first, with their sentences in Chinese and English."""
+        return live_reading.findings(platform, tenant_of(party), rule, before, limit)
+
+    @routes.get("/refused")
+    def read_refused(
+        party: Party = refused, before: int | None = None, limit: Annotated[int, limit] = 50
+    ) -> list[dict[str, Any]]:
+        """The failed-write ledger: what was not accepted, with field and rule."""
+        return live_reading.refused(platform, tenant_of(party), before, limit)
+
+    @routes.get("/receipts/{index}")
+    def read_receipt(index: int, party: Party = receipts) -> dict[str, Any]:
+        """The receipt of one message."""
+        found = live_reading.receipt(platform, tenant_of(party), index)
+        if found is None:
+            raise HTTPException(404, f"no receipt {index} of yours")
+        return receipt_document(signer, found)
+
+    return routes

@@ -1,0 +1,55 @@
+"""Who may call: a bearer token names a party; rights follow from its role, and its tenant bounds what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from fastapi import Header, HTTPException
+
+from anxin.domain.party import Party, Role
+from anxin.flow.platform import Platform
+
+
+class Right(StrEnum):
+    """What may be done: scope:resource:action."""
+
+    READ_VERDICTS = "judge:verdicts:read"
+    READ_FINDINGS = "judge:findings:read"
+    READ_REFUSED = "intake:refused:read"
+    READ_RECEIPTS = "intake:receipts:read"
+
+
+_OWN = frozenset({Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS})
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.INSPECTOR: frozenset(Right),
+    Role.OPERATOR: _OWN,
+    Role.ADMIN: frozenset(),
+    Role.METER: frozenset(),
+    Role.CHARGER: frozenset(),
+    Role.BENCH: frozenset(),
+}
+
+
+def allowed(platform: Platform, right: Right) -> Callable[[str], Party]:
+    """Return a dependency that gives the calling party, or answers 401 to a stranger and 403 to one without right."""
+
+    def party(authorization: str = Header(default="")) -> Party:
+        kind, _, token = authorization.partition(" ")
+        found = platform.directory.party_of_token(token) if kind.lower() == "bearer" and token else None
+        if found is None:
+            raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        if right not in RIGHTS[found.role]:
+            raise HTTPException(403, f"{found.role.value} lacks {right.value}")
+        return found
+
+    return party
+
+
+def tenant_of(party: Party) -> str | None:
+    """Return the operator whose data a party sees: None for an inspector, who sees all."""
+    if party.role is Role.INSPECTOR:
+        return None
+    if party.operator_id is None:
+        raise HTTPException(403, "this party belongs to no operator")
+    return party.operator_id

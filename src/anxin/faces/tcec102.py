@@ -1,0 +1,239 @@
+"""The operators' door in T/CEC 102: query_token, orders, checks, station status.
+
+Order of the checks: size, envelope, operator and signature, token, time, decryption, business. What a caller learns of
+a failed one is the standard's return code; a business error names field and rule and goes to the failed-write ledger.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from anxin.domain.batch import Batch
+from anxin.domain.errors import AnxinError, BusyError, FormatError
+from anxin.domain.message import Kind, Message, Refused
+from anxin.evidence.note import Signer
+from anxin.flow import tcec102_tokens
+from anxin.flow.platform import Platform, TcecSecrets
+from anxin.flow.receipts import accepted_document
+from anxin.formats import json_document, tcec102, tcec102_envelope
+from anxin.formats.local_time import zone_of
+
+BUSY, OK, BAD_SIGNATURE, BAD_TOKEN, BAD_ENVELOPE, BAD_BUSINESS, INTERNAL = -1, 0, 4001, 4002, 4003, 4004, 500
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
+    "type": "object", "required": ["OperatorID", "Data", "TimeStamp", "Seq", "Sig"], "properties": {
+        name: {"type": "string"} for name in ("OperatorID", "Data", "TimeStamp", "Seq", "Sig")}}}}}}  # fmt: skip
+Handler = Callable[["_Call"], Awaitable[dict[str, Any]]]
+
+
+class _RefusalError(AnxinError):
+    """A call that ends with a return code."""
+
+    def __init__(self, code: int, zh: str, en: str) -> None:
+        super().__init__(f"{zh} {en}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    operator_id: str
+    secrets: TcecSecrets
+    plain: bytes
+    body: bytes
+    interface: str
+
+
+def router(platform: Platform, signer: Signer, token_key: bytes) -> APIRouter:
+    """Return the routes. `token_key` signs AccessTokens."""
+    door = _Door(platform, signer, token_key)
+    routes = APIRouter(prefix="/evcs", tags=["T/CEC 102"])
+    for name, handler in (
+        ("query_token", door.query_token),
+        ("notification_charge_order_info", door.order),
+        ("check_charge_orders", door.check),
+        ("notification_stationStatus", door.status),
+    ):
+        routes.add_api_route(
+            f"/{{version}}/{name}", door.endpoint(name, handler), methods=["POST"], openapi_extra=_BODY, name=name
+        )
+    return routes
+
+
+class _Door:
+    def __init__(self, platform: Platform, signer: Signer, token_key: bytes) -> None:
+        self.platform = platform
+        self.signer = signer
+        self.token_key = token_key
+
+    def endpoint(self, name: str, handler: Handler) -> Callable[[Request, str], Awaitable[Response]]:
+        async def call(request: Request, version: str) -> Response:
+            body = await request.body()
+            secrets: TcecSecrets | None = None
+            try:
+                opened = self._opened(body, name)
+                secrets = opened.secrets
+                if name != "query_token":
+                    self._require_token(request.headers.get("authorization", ""), opened.operator_id)
+                return _answer(OK, "", await handler(opened), secrets)
+            except _RefusalError as refusal:
+                return _answer(refusal.code, str(refusal), {}, secrets)
+            except BusyError:
+                return _answer(BUSY, "系统繁忙，请稍后重发 busy, send again", {}, secrets)
+            except AnxinError:
+                return _answer(INTERNAL, "系统错误，未保存，请重发 nothing was kept, send again", {}, secrets)
+
+        return call
+
+    def _opened(self, body: bytes, name: str) -> _Call:
+        try:
+            value = json_document.loads(body)
+            operator_id = value.get("OperatorID") if isinstance(value, dict) else None
+            if not isinstance(value, dict) or not isinstance(operator_id, str):
+                raise FormatError("tcec102.envelope", "OperatorID is missing")
+            for field in ("Data", "TimeStamp", "Seq", "Sig"):
+                if field not in value:
+                    raise FormatError("tcec102.envelope", f"{field} is missing")
+        except FormatError as error:
+            raise _RefusalError(BAD_ENVELOPE, "参数不合法", str(error)) from None
+        # Several secrets are valid while an operator changes to new ones. A stranger hears what a bad signature hears.
+        for secrets in self.platform.directory.valid_tcec(operator_id):
+            try:
+                opened = tcec102_envelope.open_parsed(value, (secrets.secrets,))
+            except FormatError as error:
+                if error.rule == "tcec102.signature":
+                    continue
+                code = BAD_ENVELOPE if error.rule == "tcec102.envelope" else BAD_BUSINESS
+                raise _RefusalError(code, "参数不合法", str(error)) from None
+            self._require_time(opened.time_stamp or "")
+            return _Call(operator_id, secrets, opened.plain, body, name)
+        raise _RefusalError(BAD_SIGNATURE, "签名错误", "the signature does not hold")
+
+    def _require_time(self, stamp: str) -> None:
+        try:
+            if len(stamp) == 10:  # epoch seconds, met in simulators
+                sent = int(stamp)
+            else:
+                wall = datetime.strptime(stamp, "%Y%m%d%H%M%S" if len(stamp) == 14 else "%y%m%d%H%M%S")  # noqa: DTZ007
+                sent = int(wall.replace(tzinfo=zone_of(self.platform.settings.zone)).astimezone(UTC).timestamp())
+        except ValueError:
+            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 不合法", "TimeStamp is not yyyyMMddHHmmss") from None
+        skew = abs(sent - int(time.time()))
+        if skew > self.platform.settings.max_skew_s:
+            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 偏差过大", f"TimeStamp is {skew} s off our clock")
+
+    def _require_token(self, header: str, operator_id: str) -> None:
+        kind, _, token = header.partition(" ")
+        fits = kind.lower() == "bearer" and tcec102_tokens.check(
+            self.token_key, token, operator_id, self.platform.directory, int(time.time())
+        )
+        if not fits:
+            raise _RefusalError(BAD_TOKEN, "Token 错误", "the token is not valid")
+
+    async def query_token(self, call: _Call) -> dict[str, Any]:
+        """Sell a token for the OperatorSecret."""
+        value = _object(call.plain)
+        stated = value.get("OperatorSecret")
+        fits = isinstance(stated, str) and hmac.compare_digest(
+            stated.encode("utf-8", "replace"), call.secrets.operator_secret.encode()
+        )
+        valid_s = self.platform.settings.token_valid_s
+        token = tcec102_tokens.issue(self.token_key, call.secrets, int(time.time()) + valid_s) if fits else ""
+        return {
+            "OperatorID": call.operator_id,
+            "SuccStat": 0 if fits else 1,
+            "AccessToken": token,
+            "TokenAvailableTime": valid_s if fits else 0,
+            "FailReason": 0 if fits else 2,
+        }
+
+    async def order(self, call: _Call) -> dict[str, Any]:
+        """Keep one order. The same bytes again have the same receipt; other bytes under its id are a dispute."""
+        batch = await self._decoded(call)
+        if len(batch.orders) != 1:
+            await self._refuse(call, None, "tcec102.order_count", f"{len(batch.orders)} orders in one message", None)
+        order = batch.orders[0]
+        if order.operator_id not in (None, call.operator_id):
+            await self._refuse(
+                call, order.order_id, "tcec102.tenant", f"the order is {order.operator_id}'s", "OperatorID"
+            )
+        owner = self.platform.directory.operator_of_connector(order.connector_id or "")
+        if owner not in (None, call.operator_id):
+            await self._refuse(
+                call, order.order_id, "tcec102.tenant", "the connector is another operator's", "ConnectorID"
+            )
+        return await self._keep(Kind.TCEC_ORDER, call, order.order_id) | {
+            "StartChargeSeq": order.order_id,
+            "ConnectorID": order.connector_id or "",
+        }
+
+    async def check(self, call: _Call) -> dict[str, Any]:
+        """Keep an operator's totals."""
+        batch = await self._decoded(call)
+        if len(batch.operator_totals) != 1:
+            await self._refuse(call, None, "tcec102.check_count", "not one check in one message", None)
+        total = batch.operator_totals[0]
+        return await self._keep(Kind.TCEC_CHECK, call, total.check_id) | {"CheckOrderSeq": total.check_id}
+
+    async def status(self, call: _Call) -> dict[str, Any]:
+        """Keep a connector's status."""
+        value = _object(call.plain)
+        info = value.get("ConnectorStatusInfo")
+        connector = info.get("ConnectorID") if isinstance(info, dict) else None
+        if not isinstance(connector, str):
+            detail = "ConnectorStatusInfo with ConnectorID is missing"
+            await self._refuse(call, None, "tcec102.status", detail, "ConnectorStatusInfo")
+        envelope = _object(call.body)
+        number = f"{connector}@{envelope['TimeStamp']}{envelope['Seq']}"
+        return await self._keep(Kind.TCEC_STATUS, call, number) | {"Status": 0}
+
+    async def _decoded(self, call: _Call) -> Batch:
+        """What a message says, decoded once here so that its sender hears at once what is wrong with it."""
+        try:
+            batch = tcec102.decode(call.plain, call.interface, zone=self.platform.settings.zone)
+        except FormatError as error:
+            await self._refuse(call, None, error.rule, str(error), error.field)
+        if batch.rejects:
+            reject = batch.rejects[0]
+            await self._refuse(call, None, reject.rule, reject.message, reject.field)
+        return batch
+
+    async def _keep(self, kind: Kind, call: _Call, message_id: str) -> dict[str, Any]:
+        message = Message(kind, call.operator_id, message_id, call.plain, call.body)
+        accepted = await self.platform.intake.accept(message)
+        dispute = accepted.conflicts_with is not None
+        return {"ConfirmResult": 1 if dispute else 0, "Receipt": accepted_document(self.signer, accepted)}
+
+    async def _refuse(self, call: _Call, message_id: str | None, rule: str, detail: str, field: str | None) -> NoReturn:
+        refused = Refused(call.interface, call.operator_id, message_id, rule, detail, call.plain, field)
+        number = await self.platform.intake.refuse(refused)
+        where = f"{field}: " if field else ""
+        raise _RefusalError(BAD_BUSINESS, f"业务参数不合法（失败记录 {number}）", f"{where}{detail} [{rule}]")
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json_document.loads(data)
+    except FormatError as error:
+        raise _RefusalError(BAD_BUSINESS, "业务参数不合法", str(error)) from None
+    if not isinstance(value, dict):
+        raise _RefusalError(BAD_BUSINESS, "业务参数不合法", "not a JSON object")
+    return value
+
+
+def _answer(code: int, message: str, data: dict[str, Any], secrets: TcecSecrets | None) -> Response:
+    """The answer envelope; to a stranger without secrets it goes unsigned and empty."""
+    sealed = signature = ""
+    if secrets is not None:
+        plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        sealed = tcec102_envelope.encrypt(plain, secrets.secrets)
+        signature = tcec102_envelope.sign(f"{code}{message}{sealed}", secrets.secrets)
+    body = {"Ret": code, "Msg": message, "Data": sealed, "Sig": signature}
+    return Response(json.dumps(body, ensure_ascii=False).encode(), media_type="application/json;charset=utf-8")

@@ -1,0 +1,67 @@
+"""Entering parties as an authority does: a register, the meters' upload keys, the operators' secrets and tokens."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+
+from anxin.domain.party import Credential, Party, Role
+from anxin.domain.register import Register
+from anxin.flow.intake import now_utc_ms
+from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
+from anxin.store import parties as store
+from anxin.store.database import Database
+from anxin.trust.vault import Vault
+
+_SUITES = {suite: name for name, suite in SUITE_NAMES.items()}
+INSPECTOR = "inspector"
+
+
+def enrol_register(database: Database, vault: Vault, register: Register, content_keys: Iterable[ContentKey]) -> None:
+    """Enter a register with its operators and meters as parties, and the meters' upload keys. Repeating it is safe."""
+    now = now_utc_ms()
+    store.put_register(database, register)
+    keys = list(content_keys)
+    operators = [Party(o.operator_id, Role.OPERATOR, o.name, o.operator_id) for o in register.operators]
+    meters = sorted({k.meter_id for k in keys if k.meter_id} | {m.meter_id for m in register.meters})
+    store.put_parties(database, [*operators, *(Party(m, Role.METER, m) for m in meters)], now)
+    store.put_credentials(
+        database,
+        [
+            Credential(
+                k.key_id, k.meter_id, "content_key", k.key_id,
+                {"suite": _SUITES[k.suite], "meter_id": k.meter_id}, k.key, 0,
+            )
+            for k in keys
+            if k.meter_id is not None
+        ],
+        vault.seal,
+    )  # fmt: skip
+
+
+def new_tcec_secrets(database: Database, vault: Vault, operator_id: str) -> dict[str, str]:
+    """Give an operator new T/CEC secrets beside those he has; return them, to be shown once."""
+    values = {
+        "operator_secret": secrets.token_hex(16),
+        "data_secret": secrets.token_hex(8),
+        "data_secret_iv": secrets.token_hex(8),
+        "sig_secret": secrets.token_hex(16),
+    }
+    now = now_utc_ms()
+    name = f"tcec102/{operator_id}/{now}"
+    credential = Credential(name, operator_id, "tcec102", None, {}, json.dumps(values).encode(), now)
+    store.put_credentials(database, [credential], vault.seal)
+    return values
+
+
+def new_token(database: Database, vault: Vault, party: Party) -> str:
+    """Give a party a bearer token; return it, to be shown once. Only its hash is kept."""
+    token = secrets.token_urlsafe(32)
+    now = now_utc_ms()
+    store.put_parties(database, [party], now)
+    lookup = store.token_lookup(token)
+    store.put_credentials(
+        database, [Credential(f"bearer/{lookup[:24]}", party.party_id, "bearer", lookup, {}, None, now)], vault.seal
+    )
+    return token

@@ -1,0 +1,41 @@
+"""What faces read of the running platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anxin.domain.message import Receipt
+from anxin.flow.platform import Platform
+from anxin.store import messages, reading, totals
+
+MAX_PAGE = reading.MAX_PAGE
+
+
+def verdicts(
+    platform: Platform, operator_id: str | None, state: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return present verdicts of an operator (None: all), newest first."""
+    return reading.page(platform.database, "verdicts", operator_id, state, before, limit)
+
+
+def findings(
+    platform: Platform, operator_id: str | None, rule: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return present findings of an operator (None: all), newest first."""
+    return reading.page(platform.database, "findings", operator_id, rule, before, limit)
+
+
+def refused(platform: Platform, operator_id: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return the failed-write ledger of an operator (None: all), newest first."""
+    return reading.refused(platform.database, operator_id, before, limit)
+
+
+def receipt(platform: Platform, operator_id: str | None, index: int) -> Receipt | None:
+    """Return a receipt; an operator gets those of his own messages alone."""
+    found = messages.receipt(platform.database, index) if 0 <= index < 1 << 62 else None
+    return found if found is not None and operator_id in (None, found.sender) else None
+
+
+def status(platform: Platform) -> dict[str, Any]:
+    """Return the numbers of the status page."""
+    return totals.totals(platform.database)

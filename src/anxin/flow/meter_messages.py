@@ -1,0 +1,26 @@
+"""What a meter hands in: an envelope that only it could seal becomes a message; anything else is a stranger's."""
+
+from __future__ import annotations
+
+from anxin.domain.errors import FormatError
+from anxin.domain.message import Kind, Message
+from anxin.flow.platform import Directory
+from anxin.formats import meter_envelope
+from anxin.formats.meter_envelope import LINE_PREFIX
+
+
+def envelope_message(data: bytes, directory: Directory) -> Message:
+    """Return the message of one envelope, binary or as a line `AXE1.`.
+
+    Opening it authenticates the meter; what is inside may be malformed and is evidence all the same. Backfill never
+    expires: the time of sending is not looked at. Raises FormatError `envelope.*`, `unknown_key`, `tag_mismatch`,
+    `suite_mismatch`, `key_of_another_meter` or `meter_suspended`.
+    """
+    binary = meter_envelope.from_line(data) if data.startswith(LINE_PREFIX) else data
+    envelope = meter_envelope.parse(binary)
+    key = directory.valid_content_key(envelope.key_id)
+    meter_envelope.open_envelope(envelope, () if key is None else (key,))
+    party = directory.parties.get(envelope.meter_id)
+    if party is None or party.suspended:
+        raise FormatError("meter_suspended", "this meter is not admitted", "meter id")
+    return Message(Kind.METER_ENVELOPE, envelope.meter_id, f"{envelope.key_id}/{envelope.counter}", binary)

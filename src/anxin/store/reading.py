@@ -1,0 +1,47 @@
+"""What is read of verdicts, findings, refusals: pages by number, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from anxin.store.database import Database
+
+#: Rows of one page.
+MAX_PAGE = 500
+_TABLES = {
+    "verdicts": ("verdict", "verdict_id", "state"),
+    "findings": ("finding", "finding_id", "rule"),
+}
+
+
+def page(
+    database: Database, what: str, operator_id: str | None, kind: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return present verdicts or findings, newest first, below number `before`; of one operator where one is given."""
+    table, number, column = _TABLES[what]
+    with database.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        rows = cursor.execute(
+            f"select * from {table} where present and (%(operator)s::text is null or operator_id = %(operator)s)"
+            f" and (%(kind)s::text is null or {column} = %(kind)s)"
+            f" and (%(before)s::bigint is null or {number} < %(before)s)"
+            f" order by {number} desc limit %(limit)s".encode(),
+            {"operator": operator_id, "kind": kind, "before": before, "limit": min(limit, MAX_PAGE)},
+        ).fetchall()
+    for row in rows:
+        row["digest"] = bytes(row["digest"]).hex()
+    return rows
+
+
+def refused(database: Database, sender: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return entries of the failed-write ledger, newest first; of one sender where one is given."""
+    with database.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(
+            "select refused_id, at_utc_ms, door, sender, message_id, rule, field, detail, corrected_by from refused"
+            " where (%(sender)s::text is null or sender = %(sender)s)"
+            " and (%(before)s::bigint is null or refused_id < %(before)s) order by refused_id desc limit %(limit)s",
+            {"sender": sender, "before": before, "limit": min(limit, MAX_PAGE)},
+        ).fetchall()
