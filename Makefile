@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 OUT := build
 
-.PHONY: help run test test-long lint format docs fuzz example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
+.PHONY: help run test test-long lint format docs fuzz example-city example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -18,12 +18,8 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-run: $(VENV)/.installed  ## a city of one district and one month, audited: summary here, report page under build/run
-	@rm -rf $(OUT)/run
-	$(BIN)/anxin city make --districts 余杭区 --out $(OUT)/run/city
-	@$(BIN)/anxin audit --orders $(OUT)/run/city/orders/* $(OUT)/run/city/checks/* --records $(OUT)/run/city/records/* \
-	  --register $(OUT)/run/city/register.json --keys $(OUT)/run/city/keys.json --truth $(OUT)/run/city/truth.jsonl \
-	  --out $(OUT)/run/audit || test $$? -eq 1
+run: $(VENV)/.installed  ## the platform on this machine, with a virtual city that speaks to it; Ctrl-C stops it
+	@$(BIN)/anxin run --data $(OUT)/run
 
 test: $(VENV)/.installed lint  ## everything that CI checks
 	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2
@@ -44,6 +40,13 @@ format: $(VENV)/.installed  ## let ruff lay out the code
 docs: $(VENV)/.installed  ## write docs/rules.md and docs/policy.md anew from the code
 	$(BIN)/anxin rules --markdown > docs/rules.md
 	$(BIN)/anxin policy --markdown > docs/policy.md
+
+example-city: $(VENV)/.installed  ## a city of one district and one month as files, audited: summary here, report page under build/example-city
+	@rm -rf $(OUT)/example-city
+	$(BIN)/anxin city make --districts 余杭区 --out $(OUT)/example-city/city
+	@$(BIN)/anxin audit --orders $(OUT)/example-city/city/orders/* $(OUT)/example-city/city/checks/* --records $(OUT)/example-city/city/records/* \
+	  --register $(OUT)/example-city/city/register.json --keys $(OUT)/example-city/city/keys.json --truth $(OUT)/example-city/city/truth.jsonl \
+	  --out $(OUT)/example-city/audit || test $$? -eq 1
 
 example-norway: $(VENV)/.installed  ## two public ledgers of one garage: 6,706 sessions in both, 172 in one
 	@$(BIN)/anxin audit --orders $(SHARED)/data/norway_trondheim_2021/dataset1_ev_charging_reports.csv \

@@ -25,11 +25,9 @@ class Settings:
     log_origin            name of the evidence log, first line of every checkpoint
     policy_file           policy in force; empty: the one that comes with the software
     zone                  IANA zone of dialects whose times carry none
-    mqtt_url              broker to listen at, mqtt://host:port; empty: no MQTT door
     max_body_bytes        a larger request is refused before it is read
     max_batch             messages in one batch request of a meter
     max_skew_s            a T/CEC TimeStamp farther from our clock is refused (ac1982/tcec-ev-charging: 5 minutes)
-    rate_per_minute       messages that one party may hand in a minute, on average
     token_valid_s         validity of a T/CEC AccessToken (T/CEC 102.4: 7200 s in the published examples)
     refused_kept          entries of the failed-write ledger kept for each sender
     commit_interval_ms    how long a group commit waits for company
@@ -37,7 +35,6 @@ class Settings:
     publish_interval_ms   how often the log's tiles and checkpoint are written
     judge_batch           messages decoded and judged in one go
     judge_window_days     facts so many days around a change are judged again with it
-    witnesses             witness URLs that are asked for cosignatures, separated by commas
     log_level             debug, info, warning or error
     """
 
@@ -48,11 +45,9 @@ class Settings:
     log_origin: str = "anxin.example/log"
     policy_file: str = ""
     zone: str = "Asia/Shanghai"
-    mqtt_url: str = ""
     max_body_bytes: int = 16 * 1024 * 1024
     max_batch: int = 1_000
     max_skew_s: int = 300
-    rate_per_minute: int = 60_000
     token_valid_s: int = 7_200
     refused_kept: int = 10_000
     commit_interval_ms: int = 5
@@ -60,7 +55,6 @@ class Settings:
     publish_interval_ms: int = 1_000
     judge_batch: int = 2_000
     judge_window_days: int = 4
-    witnesses: str = ""
     log_level: str = "info"
 
 

@@ -280,26 +280,26 @@ def test_what_the_readme_shows_of_a_run_is_what_it_says_and_a_second_run_leaves_
             cwd=tmp_path, env=os.environ | {"COLUMNS": "120"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    city = "build/run/city"
-    # The words of the Makefile's target `run`.
+    city = "build/example-city/city"
+    # The words of the Makefile's target `example-city`.
     assert anxin("city", "make", "--districts", "余杭区", "--out", city).returncode == 0
     files = {n: sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / city / n).iterdir())
              for n in ("orders", "checks", "records")}  # fmt: skip
     audit = ("audit", "--orders", *files["orders"], *files["checks"], "--records", *files["records"],
              "--register", f"{city}/register.json", "--keys", f"{city}/keys.json",
-             "--truth", f"{city}/truth.jsonl", "--out", "build/run/audit")  # fmt: skip
+             "--truth", f"{city}/truth.jsonl", "--out", "build/example-city/audit")  # fmt: skip
     done = anxin(*audit)
     assert done.returncode == 1, done.stderr
-    left = {path.name: path.read_bytes() for path in (tmp_path / "build/run/audit").iterdir()}
+    left = {path.name: path.read_bytes() for path in (tmp_path / "build/example-city/audit").iterdir()}
     assert len(left) == 5
     assert anxin(*audit).stdout == done.stdout
-    again = {path.name: path.read_bytes() for path in (tmp_path / "build/run/audit").iterdir()}
+    again = {path.name: path.read_bytes() for path in (tmp_path / "build/example-city/audit").iterdir()}
     assert [name for name in left if again[name] != left[name]] == []
     printed = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    (_, shown) = text_of(READMES[0]).split("<!-- output: make run -->\n```text\n")
+    (_, shown) = text_of(READMES[0]).split("<!-- output: make example-city -->\n```text\n")
     wanted = [" ".join(line.split()) for line in shown.partition("```")[0].splitlines()]
     assert [line for line in wanted if line not in printed] == []
-    assert json.loads((tmp_path / "build/run/audit/summary.json").read_text("utf-8"))["findings"].keys() == {
+    assert json.loads((tmp_path / "build/example-city/audit/summary.json").read_text("utf-8"))["findings"].keys() == {
         line[:3] for line in wanted if re.match(r"R\d\d", line)
     }
 

@@ -75,7 +75,6 @@ def _table(numbers: dict[str, Any]) -> Table:
     ):
         table.add_row(label, "", f"{numbers[name]:,}")
     for label, name in _GROUPS:
-        for key, count in numbers[name].items():
-            table.add_row(label, key, f"{count:,}")
-            label = ""
+        for number, (key, count) in enumerate(numbers[name].items()):
+            table.add_row("" if number else label, key, f"{count:,}")
     return table

@@ -223,9 +223,10 @@ class Judge:
         new_verdicts = new_findings = 0
         with self.database.transaction() as connection:
             for judged in filter(None, found):
-                new_verdicts += verdicts.exchange_verdicts(connection, judged.scope, judged.verdicts, judged.standing)
+                fresh, keys = verdicts.exchange_verdicts(connection, judged.scope, judged.verdicts, judged.standing)
+                new_verdicts += fresh
                 new_findings += verdicts.exchange_findings(
-                    connection, judged.scope, judged.rules, judged.findings, judged.standing
+                    connection, judged.scope, keys, judged.rules, judged.findings, judged.standing
                 )
             store.untouch(connection, due)
         return len(due), new_verdicts, new_findings

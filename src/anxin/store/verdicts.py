@@ -57,8 +57,13 @@ _FINDING = (
 )  # fmt: skip
 
 
-def exchange_verdicts(connection: Any, scope: Scope, verdicts: Sequence[Verdict], standing: Standing) -> int:
-    """Make these the present verdicts of the scope; what is unchanged stays as it is. Returns how many are new."""
+def exchange_verdicts(
+    connection: Any, scope: Scope, verdicts: Sequence[Verdict], standing: Standing
+) -> tuple[int, list[str]]:
+    """Make these the present verdicts of the scope; what is unchanged stays as it is.
+
+    Returns how many are new, and the keys of all sessions that were or are in the scope.
+    """
     new = {v.session_key: (_digest([getattr(v, n) for n in _VERDICT]), v) for v in verdicts}
     rows = connection.execute(
         "select session_key, digest from verdict where present and (session_key = any(%s)"
@@ -75,25 +80,28 @@ def exchange_verdicts(connection: Any, scope: Scope, verdicts: Sequence[Verdict]
     with connection.cursor() as cursor, cursor.copy(f"copy verdict ({', '.join(columns)}) from stdin".encode()) as copy:
         for digest, v in fresh:
             copy.write_row((*(getattr(v, n) for n in _VERDICT), *dataclasses.astuple(standing), digest))
-    return len(fresh)
+    return len(fresh), sorted(new.keys() | old.keys())
 
 
 def exchange_findings(
     connection: Any,
     scope: Scope,
+    session_keys: Sequence[str],
     rules: Sequence[str],
     findings: Iterable[tuple[str | None, str | None, Finding]],
     standing: Standing,
 ) -> int:
     """Make these (session key, place, finding) the present findings of the scope; return how many are new.
 
-    `rules` are those that were run; findings of other rules stay as they are.
+    Exchanged are the findings on these sessions, and those on no session at the scope's places in its span. `rules`
+    are those that were run; findings of other rules stay as they are.
     """
     new = {_digest([key, *_finding_values(f)]): (key, place, f) for key, place, f in findings}
     rows = connection.execute(
-        "select digest from finding where present and place = any(%s) and rule = any(%s)"
-        " and (at_utc_ms between %s and %s or at_utc_ms is null)",
-        (list(scope.places), list(rules), scope.from_utc_ms, scope.to_utc_ms),
+        "select digest from finding where present and rule = any(%s) and session_key = any(%s)"
+        " union all select digest from finding where present and rule = any(%s) and session_key is null"
+        " and place = any(%s) and (at_utc_ms between %s and %s or at_utc_ms is null)",
+        (list(rules), list(session_keys), list(rules), list(scope.places), scope.from_utc_ms, scope.to_utc_ms),
         binary=True,
     )
     old = {bytes(r[0]) for r in rows}

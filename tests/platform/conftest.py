@@ -1,0 +1,42 @@
+"""A real PostgreSQL for each worker, an empty database for each test, and the platform on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from anxin.assembly import open_platform
+from anxin.flow.platform import Platform
+from anxin.settings import Settings
+from anxin.store.embedded import EmbeddedServer
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """An embedded server of this worker's own."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("pg") / "postgres").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pg_url(pg_server: EmbeddedServer) -> str:
+    """The address of a fresh, empty database."""
+    name = f"test_{next(_NUMBERS)}"
+    with psycopg.connect(pg_server.url, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    return pg_server.url.replace("/anxin?", f"/{name}?")
+
+
+@pytest.fixture
+def platform(pg_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """A migrated platform; its intake is not started."""
+    made = open_platform(Settings(data_dir=tmp_path / "data", commit_interval_ms=1), pg_url)
+    yield made
+    made.database.close()
