@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,11 +20,21 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def pg_server() -> Iterator[EmbeddedServer]:
     """An embedded server of this worker's own."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("pg") / "postgres").start()
-    yield server
-    server.stop()
+    with open_folder() as folder:
+        server = EmbeddedServer(folder / "postgres").start()
+        yield server
+        server.stop()
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that a server can enter which runs as another user (started by root): pytest's own are closed anew by
+    every worker that starts."""
+    with tempfile.TemporaryDirectory(prefix="anxin-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ class LiveCity:
     messages: list[Message]
 
 
-def enrolled(platform: Platform, chargers: int = 40, days: int = 4, seed: int = 3) -> LiveCity:
+def enrolled(platform: Platform, chargers: int = 40, days: int = 4, seed: int = 3, cheats: int = 1) -> LiveCity:
     """Return a city whose register and keys the platform knows."""
-    cheats = dict.fromkeys(KINDS, 1)
-    city = build(CityOptions(seed, chargers, days, start=date(2026, 10, 1), cheats=cheats))
+    planted = dict.fromkeys(KINDS, cheats)
+    city = build(CityOptions(seed, chargers, days, start=date(2026, 10, 1), cheats=planted))
     keys = [content_key(make_secret(seed, n, m)) for n, m in enumerate(city.world.meter_code)]
     enrol_register(platform.database, platform.vault, city.register, keys)
     platform.refresh()

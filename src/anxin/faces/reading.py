@@ -13,6 +13,8 @@ from anxin.flow import live_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import receipt_document
 
+Limit = Annotated[int, Query(ge=1, le=live_reading.MAX_PAGE)]
+
 
 def router(platform: Platform, signer: Signer) -> APIRouter:
     """Return the routes."""
@@ -21,14 +23,13 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     findings = Depends(allowed(platform, Right.READ_FINDINGS))
     refused = Depends(allowed(platform, Right.READ_REFUSED))
     receipts = Depends(allowed(platform, Right.READ_RECEIPTS))
-    limit = Query(ge=1, le=live_reading.MAX_PAGE)
 
     @routes.get("/verdicts")
     def read_verdicts(
         party: Party = verdicts,
         state: str | None = None,
         before: int | None = None,
-        limit: Annotated[int, limit] = 50,
+        limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present verdicts, newest first."""
         return live_reading.verdicts(platform, tenant_of(party), state, before, limit)
@@ -38,15 +39,13 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
         party: Party = findings,
         rule: str | None = None,
         before: int | None = None,
-        limit: Annotated[int, limit] = 50,
+        limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present findings, newest first, with their sentences in Chinese and English."""
         return live_reading.findings(platform, tenant_of(party), rule, before, limit)
 
     @routes.get("/refused")
-    def read_refused(
-        party: Party = refused, before: int | None = None, limit: Annotated[int, limit] = 50
-    ) -> list[dict[str, Any]]:
+    def read_refused(party: Party = refused, before: int | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
         """The failed-write ledger: what was not accepted, with field and rule."""
         return live_reading.refused(platform, tenant_of(party), before, limit)
 
