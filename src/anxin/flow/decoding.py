@@ -6,31 +6,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from anxin.domain.batch import Batch
+from anxin.domain.connector_status import StatusReport
 from anxin.domain.errors import AnxinError, FormatError
 from anxin.domain.message import Kind, Message
+from anxin.domain.register import Register
 from anxin.domain.source import Reject, Source
 from anxin.flow.platform import Directory
 from anxin.formats import meter_envelope, ocpi, tables, tcec102
 from anxin.formats.table_mapping import parse_mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A connector's state as its sender says it, at a moment."""
-
-    connector_id: str
-    status: str
-    at_utc_ms: int
-
-
 @dataclass(slots=True)
 class Decoded:
-    """What one message says."""
+    """What one message says. `declared` is what an operator says of his own stations, connectors and tariffs."""
 
     index: int
     message: Message
     batch: Batch = field(default_factory=Batch)
-    statuses: list[Status] = field(default_factory=list)
+    statuses: list[StatusReport] = field(default_factory=list)
+    declared: Register = field(default_factory=Register)
 
 
 def source_of(index: int) -> str:

@@ -33,6 +33,7 @@ from anxin.flow.platform import Platform
 from anxin.reconcile.policy import Policy, load_policy
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
+from anxin.store.declarations import put_declarations
 from anxin.store.facts import SignedFact, Touch
 from anxin.trust.verify import judge_signed
 
@@ -149,8 +150,9 @@ class Judge:
         store.put_deviations(connection, [*oddities, *rejects])
         store.put_statuses(
             connection,
-            [(s.connector_id, d.message.sender, s.status, s.at_utc_ms, d.index) for d in decoded for s in d.statuses],
+            [(s.connector_id, d.message.sender, s.state, s.at_utc_ms, d.index) for d in decoded for s in d.statuses],
         )
+        put_declarations(connection, [(d.index, d.message.sender, d.declared) for d in decoded])
 
     def _keep_records(
         self, connection: object, judged: list[tuple[int, int, JudgedRecord]], taken: Sequence[int]

@@ -99,11 +99,16 @@ def load_credentials(database: Database, open_: Open_) -> list[Credential]:
     ]
 
 
+def entry_id(kind: str, value: object) -> str:
+    """Return what names one entry of the register among those of its kind."""
+    return "|".join(str(getattr(value, name)) for name in ENTRIES[kind][2])
+
+
 def put_register(database: Database, register: Register) -> None:
     """Enter or replace every entry of a register; entries that it lacks stay."""
     rows = [
-        (kind, "|".join(str(getattr(value, n)) for n in names), Jsonb(dataclasses.asdict(value)))
-        for kind, (_, field, names) in ENTRIES.items()
+        (kind, entry_id(kind, value), Jsonb(dataclasses.asdict(value)))
+        for kind, (_, field, _) in ENTRIES.items()
         for value in getattr(register, field)
     ]
     with database.transaction() as connection:
