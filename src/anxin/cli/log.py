@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from anxin.evidence.auditor import Row, audit_log
     from anxin.flow.publishing import log_folder, log_signer
     from anxin.store.database import Database
-    from anxin.store.embedded import EmbeddedServer
+    from anxin.store.embedded import attached_url
     from anxin.store.log_rows import message_rows
 
     settings = load_settings()
@@ -42,22 +42,13 @@ def run(args: argparse.Namespace) -> int:
     settings = dataclasses.replace(settings, data_dir=settings.data_dir.resolve())
     if not (log_folder(settings) / "checkpoint").is_file():
         raise InputError(f"no log was published under {settings.data_dir}")
-    server = None
-    url = settings.database_url
-    if not url:
-        server = EmbeddedServer(settings.data_dir / "postgres").start()
-        url = server.url
-    try:
-        with Database(url) as database:
+    with attached_url(settings) as url, Database(url) as database:
 
-            def rows() -> Iterator[Row]:
-                for row in message_rows(database):
-                    yield Row(*row)
+        def rows() -> Iterator[Row]:
+            for row in message_rows(database):
+                yield Row(*row)
 
-            audit = audit_log(log_folder(settings), args.vkey or log_signer(settings).vkey, rows())
-    finally:
-        if server is not None:
-            server.stop()
+        audit = audit_log(log_folder(settings), args.vkey or log_signer(settings).vkey, rows())
     if args.json:
         print(json.dumps(dataclasses.asdict(audit), ensure_ascii=False))
     else:

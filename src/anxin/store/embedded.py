@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from anxin.domain.errors import StoreError
+from anxin.settings import Settings
 
 DATABASE = "anxin"
 #: Written once into postgresql.auto.conf; the rest are the server's own defaults.
@@ -58,3 +61,37 @@ class EmbeddedServer:
         if self._server is not None:
             self._server.cleanup()
             self._server = None
+
+
+def running_url(folder: Path) -> str | None:
+    """Return the address of the embedded server that runs in a folder, None where none answers there."""
+    try:
+        # The server's own note: pid, data folder, start, port, socket folder, host, shared memory, status.
+        lines = (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        url = f"postgresql://postgres:@/{DATABASE}?host={lines[4].strip()}&port={lines[3].strip()}"
+        psycopg.connect(url, connect_timeout=5).close()
+    except (OSError, IndexError, psycopg.Error):
+        return None
+    return url
+
+
+@contextmanager
+def attached_url(settings: Settings) -> Iterator[str]:
+    """The address of a platform's database, for a command beside the platform or without it.
+
+    An external database is named by the settings. An embedded server that runs is used as it is and left running; one
+    that does not run is started, and stopped at the end. Raises StoreError where it does not start.
+    """
+    if settings.database_url:
+        yield settings.database_url
+        return
+    folder = settings.data_dir.resolve() / "postgres"
+    url = running_url(folder)
+    if url is not None:
+        yield url
+        return
+    server = EmbeddedServer(folder).start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
