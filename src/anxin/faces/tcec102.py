@@ -17,14 +17,14 @@ from typing import Any, NoReturn
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from anxin.domain.batch import Batch
 from anxin.domain.errors import AnxinError, BusyError, FormatError
-from anxin.domain.message import Kind, Message, Refused
+from anxin.domain.message import Kind, Message
 from anxin.evidence.note import Signer
 from anxin.flow import tcec102_tokens
+from anxin.flow.admission import Admitted, Grounds, admit, refusal
 from anxin.flow.platform import Platform, TcecSecrets
 from anxin.flow.receipts import accepted_document
-from anxin.formats import json_document, tcec102, tcec102_envelope
+from anxin.formats import json_document, tcec102_envelope
 from anxin.formats.local_time import zone_of
 
 BUSY, OK, BAD_SIGNATURE, BAD_TOKEN, BAD_ENVELOPE, BAD_BUSINESS, INTERNAL = -1, 0, 4001, 4002, 4003, 4004, 500
@@ -48,7 +48,6 @@ class _Call:
     secrets: TcecSecrets
     plain: bytes
     body: bytes
-    interface: str
 
 
 def router(platform: Platform, signer: Signer, token_key: bytes) -> APIRouter:
@@ -78,7 +77,7 @@ class _Door:
             body = await request.body()
             secrets: TcecSecrets | None = None
             try:
-                opened = self._opened(body, name)
+                opened = self._opened(body)
                 secrets = opened.secrets
                 if name != "query_token":
                     self._require_token(request.headers.get("authorization", ""), opened.operator_id)
@@ -92,7 +91,7 @@ class _Door:
 
         return call
 
-    def _opened(self, body: bytes, name: str) -> _Call:
+    def _opened(self, body: bytes) -> _Call:
         try:
             value = json_document.loads(body)
             operator_id = value.get("OperatorID") if isinstance(value, dict) else None
@@ -113,7 +112,7 @@ class _Door:
                 code = BAD_ENVELOPE if error.rule == "tcec102.envelope" else BAD_BUSINESS
                 raise _RefusalError(code, "参数不合法", str(error)) from None
             self._require_time(opened.time_stamp or "")
-            return _Call(operator_id, secrets, opened.plain, body, name)
+            return _Call(operator_id, secrets, opened.plain, body)
         raise _RefusalError(BAD_SIGNATURE, "签名错误", "the signature does not hold")
 
     def _require_time(self, stamp: str) -> None:
@@ -156,54 +155,31 @@ class _Door:
 
     async def order(self, call: _Call) -> dict[str, Any]:
         """Keep one order. The same bytes again have the same receipt; other bytes under its id are a dispute."""
-        batch = await self._decoded(call)
-        if len(batch.orders) != 1:
-            await self._refuse(call, None, "tcec102.order_count", f"{len(batch.orders)} orders in one message", None)
-        order = batch.orders[0]
-        if order.operator_id not in (None, call.operator_id):
-            await self._refuse(
-                call, order.order_id, "tcec102.tenant", f"the order is {order.operator_id}'s", "OperatorID"
-            )
-        owner = self.platform.directory.operator_of_connector(order.connector_id or "")
-        if owner not in (None, call.operator_id):
-            await self._refuse(
-                call, order.order_id, "tcec102.tenant", "the connector is another operator's", "ConnectorID"
-            )
-        return await self._keep(Kind.TCEC_ORDER, call, order.order_id) | {
-            "StartChargeSeq": order.order_id,
-            "ConnectorID": order.connector_id or "",
+        admitted = await self._admitted(Kind.TCEC_ORDER, call)
+        return await self._keep(Kind.TCEC_ORDER, call, admitted.message_id) | {
+            "StartChargeSeq": admitted.message_id,
+            "ConnectorID": admitted.batch.orders[0].connector_id or "",
         }
 
     async def check(self, call: _Call) -> dict[str, Any]:
         """Keep an operator's totals."""
-        batch = await self._decoded(call)
-        if len(batch.operator_totals) != 1:
-            await self._refuse(call, None, "tcec102.check_count", "not one check in one message", None)
-        total = batch.operator_totals[0]
-        return await self._keep(Kind.TCEC_CHECK, call, total.check_id) | {"CheckOrderSeq": total.check_id}
+        admitted = await self._admitted(Kind.TCEC_CHECK, call)
+        return await self._keep(Kind.TCEC_CHECK, call, admitted.message_id) | {"CheckOrderSeq": admitted.message_id}
 
     async def status(self, call: _Call) -> dict[str, Any]:
         """Keep a connector's status."""
-        value = _object(call.plain)
-        info = value.get("ConnectorStatusInfo")
-        connector = info.get("ConnectorID") if isinstance(info, dict) else None
-        if not isinstance(connector, str):
-            detail = "ConnectorStatusInfo with ConnectorID is missing"
-            await self._refuse(call, None, "tcec102.status", detail, "ConnectorStatusInfo")
+        connector = (await self._admitted(Kind.TCEC_STATUS, call)).message_id
         envelope = _object(call.body)
         number = f"{connector}@{envelope['TimeStamp']}{envelope['Seq']}"
         return await self._keep(Kind.TCEC_STATUS, call, number) | {"Status": 0}
 
-    async def _decoded(self, call: _Call) -> Batch:
-        """What a message says, decoded once here so that its sender hears at once what is wrong with it."""
+    async def _admitted(self, kind: Kind, call: _Call) -> Admitted:
+        """What a message says, checked once here so that its sender hears at once what is wrong with it."""
+        grounds = Grounds(call.operator_id, self.platform.directory, self.platform.settings.zone)
         try:
-            batch = tcec102.decode(call.plain, call.interface, zone=self.platform.settings.zone)
+            return admit(kind, call.plain, grounds)
         except FormatError as error:
-            await self._refuse(call, None, error.rule, str(error), error.field)
-        if batch.rejects:
-            reject = batch.rejects[0]
-            await self._refuse(call, None, reject.rule, reject.message, reject.field)
-        return batch
+            await self._refuse(kind, call, error)
 
     async def _keep(self, kind: Kind, call: _Call, message_id: str) -> dict[str, Any]:
         message = Message(kind, call.operator_id, message_id, call.plain, call.body)
@@ -211,11 +187,10 @@ class _Door:
         dispute = accepted.conflicts_with is not None
         return {"ConfirmResult": 1 if dispute else 0, "Receipt": accepted_document(self.signer, accepted)}
 
-    async def _refuse(self, call: _Call, message_id: str | None, rule: str, detail: str, field: str | None) -> NoReturn:
-        refused = Refused(call.interface, call.operator_id, message_id, rule, detail, call.plain, field)
-        number = await self.platform.intake.refuse(refused)
-        where = f"{field}: " if field else ""
-        raise _RefusalError(BAD_BUSINESS, f"业务参数不合法（失败记录 {number}）", f"{where}{detail} [{rule}]")
+    async def _refuse(self, kind: Kind, call: _Call, error: FormatError) -> NoReturn:
+        number = await self.platform.intake.refuse(refusal(kind, call.operator_id, call.plain, error))
+        where = f"{error.field}: " if error.field else ""
+        raise _RefusalError(BAD_BUSINESS, f"业务参数不合法（失败记录 {number}）", f"{where}{error} [{error.rule}]")
 
 
 def _object(data: bytes) -> dict[str, Any]:

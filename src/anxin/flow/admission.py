@@ -1,0 +1,128 @@
+"""What a sender may send: one check a kind, the same at its door, in an upload, and for a correction of the ledger.
+
+    1  the payload is decoded by its dialect's own decoder
+    2  it says exactly one thing of its kind
+    3  what it says is about the sender's own, as far as the register knows
+
+A new kind is one function here and one line in `CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from anxin.domain.batch import Batch
+from anxin.domain.errors import FormatError
+from anxin.domain.message import Kind, Refused
+from anxin.flow.meter_messages import envelope_message
+from anxin.flow.platform import Directory
+from anxin.formats import json_document, tcec102
+
+
+class NotAdmittedError(FormatError):
+    """A payload that its sender may not send so. `message_id` is the sender's own id of it, where it could be read."""
+
+    def __init__(self, rule: str, message: str, field: str | None = None, message_id: str | None = None) -> None:
+        super().__init__(rule, message, field)
+        self.message_id = message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A payload that may be kept: the sender's own id of it, and what it says. `payload` is the form that is kept."""
+
+    message_id: str
+    payload: bytes
+    batch: Batch = field(default_factory=Batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a check looks at besides the payload: who sends, who is who, and the zone of times that carry none."""
+
+    sender: str
+    directory: Directory
+    zone: str
+
+
+Check = Callable[[bytes, Grounds], Admitted]
+
+
+def admit(kind: Kind, payload: bytes, grounds: Grounds) -> Admitted:
+    """Return a payload as its sender may send it. Raises FormatError or NotAdmittedError naming rule and field."""
+    check = CHECKS.get(kind)
+    if check is None:
+        raise NotAdmittedError("correction.kind", f"a {kind.value} is not sent one by one")
+    return check(payload, grounds)
+
+
+def refusal(kind: Kind, sender: str, payload: bytes, error: FormatError) -> Refused:
+    """Return what the failed-write ledger keeps of a payload that was not admitted."""
+    message_id = error.message_id if isinstance(error, NotAdmittedError) else None
+    return Refused(kind.value, sender, message_id, error.rule, str(error), payload, error.field)
+
+
+def require_own_connector(connector_id: str | None, grounds: Grounds, field: str, message_id: str | None) -> None:
+    """Raise NotAdmittedError where the register knows a connector as another operator's."""
+    owner = grounds.directory.operator_of_connector(connector_id or "")
+    if owner not in (None, grounds.sender):
+        # Whose it is stands nowhere in the answer: an operator learns nothing of another.
+        raise NotAdmittedError("admission.tenant", "the connector is another operator's", field, message_id)
+
+
+def _tcec_batch(payload: bytes, grounds: Grounds) -> Batch:
+    batch = tcec102.decode(payload, "message", zone=grounds.zone)
+    if batch.rejects:
+        reject = batch.rejects[0]
+        raise NotAdmittedError(reject.rule, reject.message, reject.field)
+    return batch
+
+
+def _tcec_order(payload: bytes, grounds: Grounds) -> Admitted:
+    batch = _tcec_batch(payload, grounds)
+    if len(batch.orders) != 1 or batch.operator_totals:
+        raise NotAdmittedError("tcec102.order_count", f"{len(batch.orders)} orders in one message; one is wanted")
+    order = batch.orders[0]
+    if order.operator_id not in (None, grounds.sender):
+        raise NotAdmittedError("admission.tenant", "the order is another operator's", "OperatorID", order.order_id)
+    require_own_connector(order.connector_id, grounds, "ConnectorID", order.order_id)
+    return Admitted(order.order_id, payload, batch)
+
+
+def _tcec_check(payload: bytes, grounds: Grounds) -> Admitted:
+    batch = _tcec_batch(payload, grounds)
+    if len(batch.operator_totals) != 1 or batch.orders:
+        raise NotAdmittedError("tcec102.check_count", "one check is wanted in one message")
+    total = batch.operator_totals[0]
+    if total.operator_id not in ("", grounds.sender):
+        raise NotAdmittedError("admission.tenant", "the totals are another operator's", "OperatorID", total.check_id)
+    return Admitted(total.check_id, payload, batch)
+
+
+def _tcec_status(payload: bytes, grounds: Grounds) -> Admitted:
+    """A status has no id of its own: its door adds when it was sent (`connector@time stamp and sequence`)."""
+    value = json_document.loads(payload)
+    info = value.get("ConnectorStatusInfo") if isinstance(value, dict) else None
+    connector = info.get("ConnectorID") if isinstance(info, dict) else None
+    if not isinstance(connector, str) or not connector:
+        detail = "ConnectorStatusInfo with ConnectorID is missing"
+        raise NotAdmittedError("tcec102.status", detail, "ConnectorStatusInfo")
+    require_own_connector(connector, grounds, "ConnectorID", connector)
+    return Admitted(connector, payload)
+
+
+def _meter_envelope(payload: bytes, grounds: Grounds) -> Admitted:
+    message = envelope_message(payload, grounds.directory)
+    if message.sender != grounds.sender:
+        raise NotAdmittedError("admission.tenant", "the envelope is another meter's", "meter id", message.message_id)
+    return Admitted(message.message_id, message.payload)
+
+
+#: Kind -> its check.
+CHECKS: Mapping[Kind, Check] = {
+    Kind.TCEC_ORDER: _tcec_order,
+    Kind.TCEC_CHECK: _tcec_check,
+    Kind.TCEC_STATUS: _tcec_status,
+    Kind.METER_ENVELOPE: _meter_envelope,
+}
