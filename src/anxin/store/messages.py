@@ -12,6 +12,7 @@ after the commit and before the answer, the sender sends again and gets the rece
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def append(database: Database, messages: Sequence[Message], received_utc_ms: int
             size += 1
         if fresh:
             _insert(connection, fresh)
-            connection.execute("update log_head set size = %s", (size,))
+            _advance(connection, size, fresh)
     return accepted
 
 
@@ -99,6 +100,22 @@ def _insert(connection: Any, rows: list[tuple[Any, ...]]) -> None:
         )
         for row in rows:
             copy.write_row(row)
+
+
+def _advance(connection: Any, size: int, rows: list[tuple[Any, ...]]) -> None:
+    """Move the head of the log and the running totals (store/totals.py) in one statement."""
+    kinds = Counter(row[1] for row in rows)
+    conflicts = sum(row[-1] is not None for row in rows)
+    changed = [("messages", kind, count) for kind, count in sorted(kinds.items())]
+    changed += [("conflicts", "all", conflicts)] if conflicts else []
+    names, labels, values = (list(column) for column in zip(*changed, strict=True))
+    connection.execute(
+        "with counted as (insert into total (name, label, slot, value)"
+        " select name, label, 0, value from unnest(%s::text[], %s::text[], %s::bigint[]) as n (name, label, value)"
+        " on conflict (name, label, slot) do update set value = total.value + excluded.value)"
+        " update log_head set size = %s",
+        (names, labels, values, size),
+    )
 
 
 def receipt(database: Database, index: int) -> Receipt | None:

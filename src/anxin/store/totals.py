@@ -1,30 +1,68 @@
-"""Numbers for the status page and for metrics."""
+"""Numbers for the status page and for metrics, read from running totals: their cost does not grow with the tables.
+
+The totals are kept in the transactions of what they count: messages in `messages.append`, all else by triggers
+(migrations/0070_total.sql). `counted` counts the tables themselves; a test holds the two to the same numbers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from anxin.store.database import Database
 
+NAMES = ("messages", "verdicts", "findings", "severities", "refused", "deviations")
+#: The full counts behind the totals, name by name.
+_COUNTS = {
+    "messages": "select kind, count(*) from message group by kind",
+    "conflicts": "select 'all', count(*) from message where conflicts_with is not null",
+    "verdicts": "select state, count(*) from verdict where present group by state",
+    "findings": "select rule, count(*) from finding where present group by rule",
+    "severities": "select severity, count(*) from finding where present group by severity",
+    "refused": "select door, count(*) from refused group by door",
+    "deviations": "select kind, count(*) from deviation group by kind",
+}
+
 
 def totals(database: Database) -> dict[str, Any]:
-    """Return counts of messages, verdicts, findings, refusals, and how far the judge is."""
+    """Return counts of messages, verdicts, findings, refusals, deviations, and how far the judge is."""
     with database.transaction() as connection:
+        found = _by_name(
+            connection.execute("select name, label, sum(value) from total group by name, label order by name, label")
+        )
+        size, judged = connection.execute(
+            "select (select size from log_head), (select value from counter where name = 'judged')"
+        ).fetchone() or (0, 0)
+        # Bucket 0 is due at 0, and nothing else is: the index on what is due counts without reading the table.
+        waiting = connection.execute("select count(*) from touched where due_utc_ms = 0").fetchone()
+    return {
+        "log_size": int(size),
+        "judged": int(judged),
+        "places_waiting": int(waiting[0]) if waiting else 0,
+        **{name: found.get(name, {}) for name in NAMES},
+        "conflicts": found.get("conflicts", {}).get("all", 0),
+    }
 
-        def counts(query: str) -> dict[str, int]:
-            return {str(r[0]): int(r[1]) for r in connection.execute(query.encode())}
 
-        size = connection.execute("select size from log_head").fetchone()
-        judged = connection.execute("select value from counter where name = 'judged'").fetchone()
-        waiting = connection.execute("select count(*) from touched where bucket = 0").fetchone()
+def counted(database: Database) -> dict[str, dict[str, int]]:
+    """Return the same counts, counted in the tables: as slow as they are large."""
+    with database.transaction() as connection:
         return {
-            "log_size": int(size[0]) if size else 0,
-            "judged": int(judged[0]) if judged else 0,
-            "places_waiting": int(waiting[0]) if waiting else 0,
-            "messages": counts("select kind, count(*) from message group by kind order by kind"),
-            "verdicts": counts("select state, count(*) from verdict where present group by state order by state"),
-            "findings": counts("select rule, count(*) from finding where present group by rule order by rule"),
-            "severities": counts("select severity, count(*) from finding where present group by 1 order by 1"),
-            "refused": counts("select door, count(*) from refused group by door order by door"),
-            "conflicts": counts("select 'all', count(*) from message where conflicts_with is not null").get("all", 0),
+            name: dict(sorted((str(r[0]), int(r[1])) for r in connection.execute(query.encode()) if r[1]))
+            for name, query in _COUNTS.items()
         }
+
+
+def received_utc_ms(database: Database, index: int) -> int | None:
+    """Return when a message was received, None where there is none with that number."""
+    with database.transaction() as connection:
+        row = connection.execute("select received_utc_ms from message where index = %s", (index,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _by_name(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, label, value in rows:
+        if value:
+            found.setdefault(name, {})[label] = int(value)
+    return found
