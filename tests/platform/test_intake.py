@@ -17,6 +17,7 @@ from anxin.flow.intake import committed_entry
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.settings import load_settings
+from anxin.store import ledger
 from anxin.store import messages as store
 from anxin.store.database import Database, migrate
 from anxin.store.log_rows import message_rows
@@ -77,7 +78,7 @@ def test_what_is_kept_is_published_and_audited_and_an_altered_row_is_named(platf
 def test_the_ledger_of_refusals_keeps_what_was_wrong_and_forgets_the_oldest(platform: Platform) -> None:
     for number in range(5):
         refused = Refused("tcec102.order", "123456789", None, "tcec102.time", f"no. {number} \0", b"\0", "StartTime")
-        store.refuse(platform.database, refused, number, kept=3)
+        ledger.refuse(platform.database, refused, number, kept=3)
     with platform.database.transaction() as connection:
         rows = connection.execute("select detail from refused order by refused_id").fetchall()
     assert [r[0] for r in rows] == ["no. 2 ", "no. 3 ", "no. 4 "]

@@ -97,6 +97,7 @@ class Refused:
     door     the kind of message that it was meant as, or the door's name (``ocpi``) where not even that is known
     sender   the authenticated party; messages of strangers are counted, never kept
     rule, field, detail   what was wrong, as in a Reject
+    envelope what its payload needs to be read again: name and mapping of an uploaded table
     """
 
     door: str
@@ -106,3 +107,4 @@ class Refused:
     detail: str
     payload: bytes
     field: str | None = None
+    envelope: bytes | None = None

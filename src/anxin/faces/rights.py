@@ -17,13 +17,16 @@ class Right(StrEnum):
     READ_VERDICTS = "judge:verdicts:read"
     READ_FINDINGS = "judge:findings:read"
     READ_REFUSED = "intake:refused:read"
+    CORRECT_REFUSED = "intake:refused:correct"
     READ_RECEIPTS = "intake:receipts:read"
 
 
 _OWN = frozenset({Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS})
+# Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
+_SENDERS = frozenset({Right.CORRECT_REFUSED})
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.INSPECTOR: frozenset(Right),
-    Role.OPERATOR: _OWN,
+    Role.INSPECTOR: frozenset(Right) - _SENDERS,
+    Role.OPERATOR: _OWN | _SENDERS,
     Role.ADMIN: frozenset(),
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),

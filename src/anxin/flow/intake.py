@@ -19,6 +19,7 @@ from anxin.domain.errors import BusyError, StoreError
 from anxin.domain.message import Accepted, Message, Refused
 from anxin.evidence.commitment import entry_of, statement
 from anxin.settings import Settings
+from anxin.store import ledger
 from anxin.store import messages as store
 from anxin.store.database import Database
 
@@ -82,7 +83,7 @@ class Intake:
 
     async def refuse(self, refused: Refused) -> int:
         """Enter a refusal into the failed-write ledger; return its number there."""
-        return await asyncio.to_thread(store.refuse, self.database, refused, now_utc_ms(), self.settings.refused_kept)
+        return await asyncio.to_thread(ledger.refuse, self.database, refused, now_utc_ms(), self.settings.refused_kept)
 
     async def _commit_for_ever(self) -> None:
         while True:

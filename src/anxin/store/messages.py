@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anxin.domain.errors import StoreError
-from anxin.domain.message import Accepted, Kind, Message, Receipt, Refused
+from anxin.domain.message import Accepted, Kind, Message, Receipt
 from anxin.store.database import Database
 
 _RECEIPT = "index, kind, sender, message_id, received_utc_ms, payload_sha256, envelope_sha256, salt, entry"
@@ -151,32 +151,6 @@ def stored(database: Database, indexes: Sequence[int]) -> Iterator[tuple[int, Me
         ).fetchall()
     for index, kind, sender, message_id, payload, envelope, received in rows:
         yield index, Message(Kind(kind), sender, message_id, payload, envelope), received
-
-
-def refuse(database: Database, refused: Refused, at_utc_ms: int, kept: int) -> int:
-    """Enter a refusal into the failed-write ledger and return its number; the sender's oldest beyond `kept` go."""
-    with database.transaction() as connection:
-        number = _one(
-            connection.execute(
-                "insert into refused (at_utc_ms, door, sender, message_id, rule, field, detail, payload)"
-                " values (%s, %s, %s, %s, %s, %s, %s, %s) returning refused_id",
-                (
-                    at_utc_ms, refused.door, refused.sender, _stored(refused.message_id), refused.rule,
-                    _stored(refused.field), _stored(refused.detail), refused.payload,
-                ),
-            )
-        )  # fmt: skip
-        connection.execute(
-            "delete from refused where sender = %s and refused_id <= ("
-            " select refused_id from refused where sender = %s order by refused_id desc offset %s limit 1)",
-            (refused.sender, refused.sender, kept),
-        )
-    return number
-
-
-def _stored(text: str | None) -> str | None:
-    """Text that PostgreSQL can hold: it knows no NUL and no lone surrogates."""
-    return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def refuse_unsafe(database: Database) -> None:
