@@ -15,7 +15,7 @@ from anxin.domain.source import Deviation
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
-from anxin.store import facts, messages, verdicts
+from anxin.store import facts, ledger, messages, verdicts
 from anxin.store.database import Database
 from anxin.store.totals import NAMES, counted, totals
 from anxin.store.verdicts import Scope, Standing, Verdict
@@ -44,7 +44,7 @@ def do(database: Database, deed: Deed) -> None:
         group = [Message(kinds[n % 3], "s", str(which), f"{which}/{n // 2}".encode()) for n in range(count * 2)]
         messages.append(database, group, 1, committed_entry)
     elif what == "refuse":
-        messages.refuse(database, Refused(f"door{which % 3}", "s", None, "rule", "detail", b"x"), 1, kept=count)
+        ledger.refuse(database, Refused(f"door{which % 3}", "s", None, "rule", "detail", b"x"), 1, kept=count)
     elif what == "verdicts":
         states = ["agree", "disagree", "pending"]
         scope = Scope([f"place{which % 2}"], 0, 9)
