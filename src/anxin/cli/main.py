@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anxin import __version__
-from anxin.cli import audit, check, city, log, policy, rules, serve, status
+from anxin.cli import audit, check, city, log, policy, rules, serve, status, witness
 from anxin.domain.errors import AnxinError
 
 EXIT_CANNOT = 2
@@ -17,6 +17,7 @@ _COMMANDS: dict[str, Any] = {
     "serve": serve,
     "status": status,
     "log": log,
+    "witness": witness,
     "audit": audit,
     "check": check,
     "city": city,

@@ -15,8 +15,10 @@ from anxin.domain.errors import EvidenceError
 
 ED25519, COSIGNATURE = 0x01, 0x04
 HASH_BYTES = 32
-#: A checkpoint with a few dozen cosignatures stays far below.
-MAX_NOTE_BYTES = 64 * 1024
+#: Sixteen signatures must be accepted (C2SP signed-note), each up to 5 kB where it is post-quantum: 107 kB in Base64.
+MAX_NOTE_BYTES = 128 * 1024
+#: Characters of a tree's size: 64 bits have at most 20 digits, and 63 hashes prove any of them.
+MAX_SIZE_CHARS = 19
 _LINE = "\u2014 "
 
 
@@ -31,6 +33,11 @@ def _strict(text: str) -> bytes:
 def key_id(name: str, kind: int, public_key: bytes) -> bytes:
     """Return the four bytes that name a key in a signature line."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public_key).digest()[:4]
+
+
+def is_key_name(name: str) -> bool:
+    """Return whether this can be a key's name: not empty, without spaces of any kind, controls and plus."""
+    return bool(name) and not any(c.isspace() or c == "+" or ord(c) < 0x20 for c in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class Verifier:
             if len(signature) < 8:
                 return False
             (at_s,) = struct.unpack(">Q", signature[:8])
+            if not 0 < at_s < 1 << 63:
+                return False
             message, signature = f"cosignature/v1\ntime {at_s}\n{text}".encode(), signature[8:]
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
@@ -104,7 +113,7 @@ def parse_vkey(vkey: str) -> Verifier:
         key = _strict(body)
     except (ValueError, binascii.Error):
         raise EvidenceError("not a verifier key: name+hash+key") from None
-    if not name or not key or key[0] not in (ED25519, COSIGNATURE) or len(key) != HASH_BYTES + 1:
+    if not is_key_name(name) or not key or key[0] not in (ED25519, COSIGNATURE) or len(key) != HASH_BYTES + 1:
         raise EvidenceError("a verifier key of another kind than Ed25519")
     verifier = Verifier(name, key[0], key[1:])
     if verifier.key_id.hex() != stated:
@@ -120,11 +129,22 @@ class Note:
     signatures: tuple[tuple[str, bytes, bytes], ...]
 
     def signed_by(self, verifier: Verifier) -> bool:
-        """Return whether a signature of this key is there and holds; other signatures are ignored."""
-        return any(
-            name == verifier.name and ident == verifier.key_id and verifier.holds(self.text, signature)
-            for name, ident, signature in self.signatures
-        )
+        """Return whether signatures of this key are there and all hold; those of other keys are ignored.
+
+        One that bears the key's name and id and does not hold makes the note malformed (C2SP signed-note).
+        """
+        own = self.of(verifier)
+        return bool(own) and all(verifier.holds(self.text, signature) for signature in own)
+
+    def of(self, verifier: Verifier) -> list[bytes]:
+        """Return the signatures that bear this key's name and id, whether they hold or not."""
+        return [value for name, ident, value in self.signatures if (name, ident) == (verifier.name, verifier.key_id)]
+
+    def cosigned_at_s(self, witness: Verifier) -> int | None:
+        """Return the time that a witness's cosignature states, in POSIX seconds; None where none is there and holds."""
+        if witness.kind != COSIGNATURE or not self.signed_by(witness):
+            return None
+        return max(int.from_bytes(signature[:8], "big") for signature in self.of(witness))
 
 
 def parse_note(data: bytes) -> Note:
@@ -135,6 +155,8 @@ def parse_note(data: bytes) -> Note:
         whole = data.decode()
     except UnicodeDecodeError:
         raise EvidenceError("a note is not UTF-8") from None
+    if any(ord(c) < 0x20 and c != "\n" for c in whole):
+        raise EvidenceError("a note holds a control character")
     cut = whole.rfind("\n\n")
     if cut < 0 or not whole.endswith("\n"):
         raise EvidenceError("a note has text, a blank line and signatures")
@@ -146,7 +168,7 @@ def parse_note(data: bytes) -> Note:
             value = _strict(body)
         except (ValueError, binascii.Error):
             value = b""
-        if not line.startswith(_LINE) or not name or len(value) < 5:
+        if not line.startswith(_LINE) or not is_key_name(name) or len(value) < 5:
             raise EvidenceError("a signature line is malformed")
         signatures.append((name, value[:4], value[4:]))
     if not signatures:
@@ -170,13 +192,13 @@ class Checkpoint:
 
 def parse_checkpoint(text: str) -> Checkpoint:
     """Return the checkpoint of a note's text. Raises EvidenceError where it is none."""
-    lines = text.split("\n")
+    lines = text.removesuffix("\n").split("\n")
     try:
         origin, size, root = lines[0], lines[1], _strict(lines[2])
     except (IndexError, ValueError, binascii.Error):
         raise EvidenceError("not a checkpoint: origin, size and root") from None
     plain = size.isascii() and size.isdecimal() and (size == "0" or not size.startswith("0"))
-    if not origin or not plain or len(root) != HASH_BYTES:
+    if not plain or len(size) > MAX_SIZE_CHARS or len(root) != HASH_BYTES or not all(lines) or text[-1:] != "\n":
         raise EvidenceError("not a checkpoint: origin, size and root")
     return Checkpoint(origin, int(size), root)
 
