@@ -1,4 +1,4 @@
-"""The operators' door in T/CEC 102: query_token, orders, checks, station status.
+"""The operators' door in T/CEC 102: query_token, orders, checks, stations, status of connectors.
 
 Order of the checks: size, envelope, operator and signature, token, time, decryption, business. What a caller learns of
 a failed one is the standard's return code; a business error names field and rule and goes to the failed-write ledger.
@@ -6,31 +6,39 @@ a failed one is the standard's return code; a business error names field and rul
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from anxin.domain.errors import AnxinError, BusyError, FormatError
 from anxin.domain.message import Kind, Message
 from anxin.evidence.note import Signer
-from anxin.flow import tcec102_tokens
+from anxin.flow import tcec102_checking, tcec102_tokens
 from anxin.flow.admission import Admitted, Grounds, admit, refusal
+from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform, TcecSecrets
 from anxin.flow.receipts import accepted_document
 from anxin.formats import json_document, tcec102_envelope
-from anxin.formats.local_time import zone_of
+from anxin.formats.local_time import LocalClock, zone_of
+from anxin.formats.tcec102_time import stamp_utc_ms
 
 BUSY, OK, BAD_SIGNATURE, BAD_TOKEN, BAD_ENVELOPE, BAD_BUSINESS, INTERNAL = -1, 0, 4001, 4002, 4003, 4004, 500
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
     "type": "object", "required": ["OperatorID", "Data", "TimeStamp", "Seq", "Sig"], "properties": {
         name: {"type": "string"} for name in ("OperatorID", "Data", "TimeStamp", "Seq", "Sig")}}}}}}  # fmt: skip
+#: Fields that no message but query_token bears; a payload with one is refused and not kept, not even in the ledger.
+SECRET_FIELDS = frozenset({"operatorsecret", "datasecret", "datasecretiv", "sigsecret"})
+#: A payload of this length is checked in a thread, so that others need not wait for it.
+LONG_BYTES = 65_536
+_EXACT = msgspec.json.Encoder(decimal_format="number")
 Handler = Callable[["_Call"], Awaitable[dict[str, Any]]]
 
 
@@ -44,10 +52,13 @@ class _RefusalError(AnxinError):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
+    """A call whose envelope is authentic, in time, and decrypted. `number` is its TimeStamp and Seq as signed."""
+
     operator_id: str
     secrets: TcecSecrets
     plain: bytes
     body: bytes
+    number: str
 
 
 def router(platform: Platform, signer: Signer, token_key: bytes) -> APIRouter:
@@ -58,6 +69,7 @@ def router(platform: Platform, signer: Signer, token_key: bytes) -> APIRouter:
         ("query_token", door.query_token),
         ("notification_charge_order_info", door.order),
         ("check_charge_orders", door.check),
+        ("notification_stationInfo", door.station),
         ("notification_stationStatus", door.status),
     ):
         routes.add_api_route(
@@ -77,11 +89,13 @@ class _Door:
             body = await request.body()
             secrets: TcecSecrets | None = None
             try:
-                opened = self._opened(body)
-                secrets = opened.secrets
+                operator_id, secrets, signed = self._authentic(body)
                 if name != "query_token":
-                    self._require_token(request.headers.get("authorization", ""), opened.operator_id)
-                return _answer(OK, "", await handler(opened), secrets)
+                    self._require_token(request.headers.get("authorization", ""), operator_id)
+                self._require_time(signed)
+                plain = _decrypted(signed)
+                number = f"{signed.time_stamp}{signed.seq}"
+                return _answer(OK, "", await handler(_Call(operator_id, secrets, plain, body, number)), secrets)
             except _RefusalError as refusal:
                 return _answer(refusal.code, str(refusal), {}, secrets)
             except BusyError:
@@ -91,7 +105,7 @@ class _Door:
 
         return call
 
-    def _opened(self, body: bytes) -> _Call:
+    def _authentic(self, body: bytes) -> tuple[str, TcecSecrets, tcec102_envelope.Signed]:
         try:
             value = json_document.loads(body)
             operator_id = value.get("OperatorID") if isinstance(value, dict) else None
@@ -105,28 +119,25 @@ class _Door:
         # Several secrets are valid while an operator changes to new ones. A stranger hears what a bad signature hears.
         for secrets in self.platform.directory.valid_tcec(operator_id):
             try:
-                opened = tcec102_envelope.open_parsed(value, (secrets.secrets,))
+                return operator_id, secrets, tcec102_envelope.authenticate(value, (secrets.secrets,))
             except FormatError as error:
-                if error.rule == "tcec102.signature":
-                    continue
-                code = BAD_ENVELOPE if error.rule == "tcec102.envelope" else BAD_BUSINESS
-                raise _RefusalError(code, "参数不合法", str(error)) from None
-            self._require_time(opened.time_stamp or "")
-            return _Call(operator_id, secrets, opened.plain, body)
+                if error.rule != "tcec102.signature":
+                    raise _RefusalError(BAD_ENVELOPE, "参数不合法", str(error)) from None
         raise _RefusalError(BAD_SIGNATURE, "签名错误", "the signature does not hold")
 
-    def _require_time(self, stamp: str) -> None:
+    def _require_time(self, signed: tcec102_envelope.Signed) -> None:
+        # The signature runs over OperatorID, Data, TimeStamp and Seq without separators: digits could wander from one
+        # to the next, and a captured TimeStamp be read as another moment. With Seq held to its length none can.
+        seq = signed.seq or ""
+        if not (seq.isascii() and seq.isdigit() and len(seq) <= tcec102_envelope.SEQ_DIGITS):
+            raise _RefusalError(BAD_ENVELOPE, "Seq 不合法", "Seq is not four digits")
         try:
-            if len(stamp) == 10:  # epoch seconds, met in simulators
-                sent = int(stamp)
-            else:
-                wall = datetime.strptime(stamp, "%Y%m%d%H%M%S" if len(stamp) == 14 else "%y%m%d%H%M%S")  # noqa: DTZ007
-                sent = int(wall.replace(tzinfo=zone_of(self.platform.settings.zone)).astimezone(UTC).timestamp())
-        except ValueError:
-            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 不合法", "TimeStamp is not yyyyMMddHHmmss") from None
-        skew = abs(sent - int(time.time()))
-        if skew > self.platform.settings.max_skew_s:
-            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 偏差过大", f"TimeStamp is {skew} s off our clock")
+            sent_utc_ms = stamp_utc_ms(signed.time_stamp or "", LocalClock(zone_of(self.platform.settings.zone)))
+        except FormatError as error:
+            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 不合法", str(error)) from None
+        skew_s = abs(sent_utc_ms - now_utc_ms()) // 1_000
+        if skew_s > self.platform.settings.max_skew_s:
+            raise _RefusalError(BAD_ENVELOPE, "TimeStamp 偏差过大", f"TimeStamp is {skew_s} s off our clock")
 
     def _require_token(self, header: str, operator_id: str) -> None:
         kind, _, token = header.partition(" ")
@@ -162,22 +173,30 @@ class _Door:
         }
 
     async def check(self, call: _Call) -> dict[str, Any]:
-        """Keep an operator's totals."""
+        """Keep an operator's totals; answer which of the orders that he lists are not kept as he states them."""
         admitted = await self._admitted(Kind.TCEC_CHECK, call)
-        return await self._keep(Kind.TCEC_CHECK, call, admitted.message_id) | {"CheckOrderSeq": admitted.message_id}
+        kept = await self._keep(Kind.TCEC_CHECK, call, admitted.message_id)
+        found = await asyncio.to_thread(tcec102_checking.disputes, self.platform, call.operator_id, call.plain)
+        return kept | {"CheckOrderSeq": admitted.message_id} | tcec102_checking.answer(found)
+
+    async def station(self, call: _Call) -> dict[str, Any]:
+        """Keep what an operator declares of stations; every sending is a version of its own."""
+        stations = (await self._admitted(Kind.TCEC_STATION, call)).message_id
+        return await self._keep(Kind.TCEC_STATION, call, f"{stations}@{call.number}") | {"Status": 0}
 
     async def status(self, call: _Call) -> dict[str, Any]:
-        """Keep a connector's status."""
-        connector = (await self._admitted(Kind.TCEC_STATUS, call)).message_id
-        envelope = _object(call.body)
-        number = f"{connector}@{envelope['TimeStamp']}{envelope['Seq']}"
-        return await self._keep(Kind.TCEC_STATUS, call, number) | {"Status": 0}
+        """Keep the status of connectors."""
+        connectors = (await self._admitted(Kind.TCEC_STATUS, call)).message_id
+        return await self._keep(Kind.TCEC_STATUS, call, f"{connectors}@{call.number}") | {"Status": 0}
 
     async def _admitted(self, kind: Kind, call: _Call) -> Admitted:
         """What a message says, checked once here so that its sender hears at once what is wrong with it."""
         grounds = Grounds(call.operator_id, self.platform.directory, self.platform.settings.zone)
         try:
-            return admit(kind, call.plain, grounds)
+            _require_no_secret(call.plain)
+            if len(call.plain) < LONG_BYTES:
+                return admit(kind, call.plain, grounds)
+            return await asyncio.to_thread(admit, kind, call.plain, grounds)
         except FormatError as error:
             await self._refuse(kind, call, error)
 
@@ -188,9 +207,24 @@ class _Door:
         return {"ConfirmResult": 1 if dispute else 0, "Receipt": accepted_document(self.signer, accepted)}
 
     async def _refuse(self, kind: Kind, call: _Call, error: FormatError) -> NoReturn:
-        number = await self.platform.intake.refuse(refusal(kind, call.operator_id, call.plain, error))
+        kept = b"" if error.rule == "tcec102.secret" else call.plain
+        number = await self.platform.intake.refuse(refusal(kind, call.operator_id, kept, error))
         where = f"{error.field}: " if error.field else ""
         raise _RefusalError(BAD_BUSINESS, f"业务参数不合法（失败记录 {number}）", f"{where}{error} [{error.rule}]")
+
+
+def _decrypted(signed: tcec102_envelope.Signed) -> bytes:
+    try:
+        return tcec102_envelope.decrypt(signed.data, signed.secrets)
+    except FormatError as error:
+        raise _RefusalError(BAD_BUSINESS, "业务参数不合法", str(error)) from None
+
+
+def _require_no_secret(plain: bytes) -> None:
+    """Raise FormatError `tcec102.secret` for a body of query_token at another interface: it would be kept for ever."""
+    value = json_document.loads(plain)
+    if isinstance(value, dict) and not SECRET_FIELDS.isdisjoint(key.lower() for key in value):
+        raise FormatError("tcec102.secret", "a secret has no place here; the payload is not kept")
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -207,8 +241,7 @@ def _answer(code: int, message: str, data: dict[str, Any], secrets: TcecSecrets 
     """The answer envelope; to a stranger without secrets it goes unsigned and empty."""
     sealed = signature = ""
     if secrets is not None:
-        plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
-        sealed = tcec102_envelope.encrypt(plain, secrets.secrets)
+        sealed = tcec102_envelope.encrypt(_EXACT.encode(data), secrets.secrets)
         signature = tcec102_envelope.sign(f"{code}{message}{sealed}", secrets.secrets)
     body = {"Ret": code, "Msg": message, "Data": sealed, "Sig": signature}
     return Response(json.dumps(body, ensure_ascii=False).encode(), media_type="application/json;charset=utf-8")

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 
 from anxin.domain.batch import Batch
 from anxin.domain.errors import FormatError
-from anxin.domain.message import Kind, Refused
+from anxin.domain.message import Kind, Message, Refused
+from anxin.flow import tcec102_decoding
 from anxin.flow.meter_messages import envelope_message
 from anxin.flow.platform import Directory
-from anxin.formats import json_document, tcec102
+from anxin.flow.tcec102_decoding import TcecFacts
+from anxin.formats import tcec102, tcec102_check
 
 
 class NotAdmittedError(FormatError):
@@ -71,8 +73,8 @@ def require_own_connector(connector_id: str | None, grounds: Grounds, field: str
         raise NotAdmittedError("admission.tenant", "the connector is another operator's", field, message_id)
 
 
-def _tcec_batch(payload: bytes, grounds: Grounds) -> Batch:
-    batch = tcec102.decode(payload, "message", zone=grounds.zone)
+def _tcec_batch(payload: bytes, grounds: Grounds, operator_id: str | None = None) -> Batch:
+    batch = tcec102.decode(payload, "message", zone=grounds.zone, operator_id=operator_id)
     if batch.rejects:
         reject = batch.rejects[0]
         raise NotAdmittedError(reject.rule, reject.message, reject.field)
@@ -91,25 +93,44 @@ def _tcec_order(payload: bytes, grounds: Grounds) -> Admitted:
 
 
 def _tcec_check(payload: bytes, grounds: Grounds) -> Admitted:
-    batch = _tcec_batch(payload, grounds)
+    batch = _tcec_batch(payload, grounds, grounds.sender)
     if len(batch.operator_totals) != 1 or batch.orders:
         raise NotAdmittedError("tcec102.check_count", "one check is wanted in one message")
     total = batch.operator_totals[0]
     if total.operator_id not in ("", grounds.sender):
         raise NotAdmittedError("admission.tenant", "the totals are another operator's", "OperatorID", total.check_id)
+    tcec102_check.listed_orders(payload, "message")
     return Admitted(total.check_id, payload, batch)
 
 
 def _tcec_status(payload: bytes, grounds: Grounds) -> Admitted:
     """A status has no id of its own: its door adds when it was sent (`connector@time stamp and sequence`)."""
-    value = json_document.loads(payload)
-    info = value.get("ConnectorStatusInfo") if isinstance(value, dict) else None
-    connector = info.get("ConnectorID") if isinstance(info, dict) else None
-    if not isinstance(connector, str) or not connector:
-        detail = "ConnectorStatusInfo with ConnectorID is missing"
-        raise NotAdmittedError("tcec102.status", detail, "ConnectorStatusInfo")
-    require_own_connector(connector, grounds, "ConnectorID", connector)
-    return Admitted(connector, payload)
+    facts = _tcec_facts(Kind.TCEC_STATUS, payload, grounds)
+    if not facts.statuses:
+        raise NotAdmittedError("tcec102.status", "no status of a connector in the message", "ConnectorStatusInfo")
+    return Admitted(_first_of([s.connector_id for s in facts.statuses]), payload, facts.batch)
+
+
+def _tcec_station(payload: bytes, grounds: Grounds) -> Admitted:
+    """Station information has no id of its own version either: its door adds when it was sent."""
+    facts = _tcec_facts(Kind.TCEC_STATION, payload, grounds)
+    if not facts.declared.stations:
+        raise NotAdmittedError("tcec102.station", "no station in the message", "StationInfo")
+    return Admitted(_first_of([s.station_id for s in facts.declared.stations]), payload, facts.batch)
+
+
+def _tcec_facts(kind: Kind, payload: bytes, grounds: Grounds) -> TcecFacts:
+    facts = tcec102_decoding.said(Message(kind, grounds.sender, "", payload), "message", 0, grounds.zone)
+    if facts.batch.rejects:
+        reject = facts.batch.rejects[0]
+        raise NotAdmittedError(reject.rule, reject.message, reject.field)
+    for field_, name, detail in tcec102_decoding.foreign(grounds.directory, grounds.sender, facts):
+        raise NotAdmittedError("admission.tenant", detail, field_, name)
+    return facts
+
+
+def _first_of(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else f"{ids[0]}+{len(ids) - 1}"
 
 
 def _meter_envelope(payload: bytes, grounds: Grounds) -> Admitted:
@@ -124,5 +145,6 @@ CHECKS: Mapping[Kind, Check] = {
     Kind.TCEC_ORDER: _tcec_order,
     Kind.TCEC_CHECK: _tcec_check,
     Kind.TCEC_STATUS: _tcec_status,
+    Kind.TCEC_STATION: _tcec_station,
     Kind.METER_ENVELOPE: _meter_envelope,
 }

@@ -11,8 +11,9 @@ from anxin.domain.errors import AnxinError, FormatError
 from anxin.domain.message import Kind, Message
 from anxin.domain.register import Register
 from anxin.domain.source import Reject, Source
+from anxin.flow import tcec102_decoding
 from anxin.flow.platform import Directory
-from anxin.formats import meter_envelope, ocpi, tables, tcec102
+from anxin.formats import meter_envelope, ocpi, tables
 from anxin.formats.table_mapping import parse_mapping
 
 
@@ -37,7 +38,11 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
     decoded = Decoded(index, message)
     source = source_of(index)
     try:
-        decoded.batch = _batch(message, source, directory, zone)
+        if message.kind in tcec102_decoding.KINDS:
+            facts = tcec102_decoding.facts_of(message, source, received_utc_ms, directory, zone)
+            decoded.batch, decoded.statuses, decoded.declared = facts.batch, facts.statuses, facts.declared
+        else:
+            decoded.batch = _batch(message, source, directory, zone)
     except AnxinError as error:
         rule = error.rule if isinstance(error, FormatError) else "message.unreadable"
         decoded.batch.rejects.append(Reject(Source(source, 1), rule, str(error)))
@@ -49,12 +54,6 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
 
 def _batch(message: Message, source: str, directory: Directory, zone: str) -> Batch:
     match message.kind:
-        case Kind.TCEC_ORDER | Kind.TCEC_CHECK:
-            batch = tcec102.decode(message.payload, source, zone=zone)
-            batch.orders = [o if o.operator_id else replace(o, operator_id=message.sender) for o in batch.orders]
-            totals = [replace(t, operator_id=message.sender) for t in batch.operator_totals]
-            batch.operator_totals = totals
-            return batch
         case Kind.OCPI_CDR:
             batch = ocpi.decode(message.payload, source)
             batch.orders = [replace(o, operator_id=message.sender) for o in batch.orders]

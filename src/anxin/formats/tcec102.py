@@ -14,10 +14,9 @@ from anxin.domain.errors import FormatError
 from anxin.domain.source import Deviation, Reject, Source
 from anxin.formats import json_document
 from anxin.formats.local_time import LocalClock, zone_of
-from anxin.formats.tcec102_envelope import OperatorSecrets, is_envelope, open_parsed
+from anxin.formats.tcec102_envelope import CLAUSE_ENVELOPE, OperatorSecrets, is_envelope, oddities, open_parsed
 from anxin.formats.tcec102_order import OrderReader
 
-CLAUSE_ENVELOPE = "T/CEC 102.4-2016"
 #: Wrappers of orders met as request bodies, besides the bare object.
 _WRAPPERS = ("ChargeOrderInfo", "ChargeOrderInfos", "ChargeOrders")
 #: An envelope holds a body, never a body in a body in a body.
@@ -31,12 +30,15 @@ def decode(
     first_row: int = 1,
     zone: str = "Asia/Shanghai",
     secrets: Iterable[OperatorSecrets] | None = None,
+    operator_id: str | None = None,
 ) -> Batch:
     """Return all orders, periods, operator totals, rejects and deviations of one file or chunk of JSON lines.
 
-    `first_row` numbers the first line or item. Raises FormatError where the whole is no JSON of this dialect.
+    `first_row` numbers the first line or item; `operator_id` is whose file it is, where that is known.
+    Raises FormatError where the whole is no JSON of this dialect.
     """
-    decoder = _Decoder(OrderReader(source_file, LocalClock(zone_of(zone))), list(secrets or ()))
+    reader = OrderReader(source_file, LocalClock(zone_of(zone)), operator_id=operator_id)
+    decoder = _Decoder(reader, list(secrets or ()))
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise FormatError("tcec102.empty", f"{source_file}: the file is empty")
@@ -108,14 +110,8 @@ class _Decoder:
         if not self.secrets:
             raise FormatError("tcec102.secrets_missing", "an encrypted envelope, and no operator secrets were given")
         opened = open_parsed(value, self.secrets)
-        stamp, signature = opened.time_stamp, str(value["Sig"])
-        source = Source(self.reader.source_file, row)
-        if stamp is not None and len(stamp) != 14:
-            note = Deviation("tcec102.time_stamp", CLAUSE_ENVELOPE, f"{stamp[:20]!r} has not 14 digits", "TimeStamp")
-            self.reader.log.add(source, note)
-        if signature != signature.upper():
-            note = Deviation("tcec102.signature_case", CLAUSE_ENVELOPE, "Sig is not upper-case hex", "Sig")
-            self.reader.log.add(source, note)
+        for note in oddities(value):
+            self.reader.log.add(Source(self.reader.source_file, row), note)
         self._as_operator(opened.operator_id, json_document.loads(opened.plain), row, depth)
 
     def _inner(self, value: dict[str, object], inner: object, row: int, depth: int) -> None:

@@ -20,11 +20,14 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from anxin.domain.errors import FormatError
+from anxin.domain.source import Deviation
 from anxin.formats import json_document
 
 #: A day's orders of a large operator in one message stay below this; larger bodies are refused before any work.
 MAX_ENVELOPE_BYTES = 64 * 1024 * 1024
 AES_BLOCK = 16
+STAMP_DIGITS, SEQ_DIGITS = 14, 4
+CLAUSE_ENVELOPE = "T/CEC 102.4-2016"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,19 @@ class Opened:
     plain: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An envelope whose signature holds under `secrets`; `data` is still encrypted. A response has `ret` and `msg`."""
+
+    operator_id: str | None
+    time_stamp: str | None
+    seq: str | None
+    data: str
+    secrets: OperatorSecrets
+    ret: str | None = None
+    msg: str | None = None
+
+
 def is_envelope(value: object) -> bool:
     """Return whether a decoded JSON value has the shape of an encrypted request or response."""
     return isinstance(value, dict) and isinstance(value.get("Data"), str) and "Sig" in value
@@ -67,28 +83,53 @@ def open_parsed(value: object, secrets: Iterable[OperatorSecrets]) -> Opened:
 
     Raises FormatError `tcec102.envelope`, `tcec102.operator_unknown`, `tcec102.signature` or `tcec102.cipher`.
     """
+    signed = authenticate(value, secrets)
+    return Opened(signed.operator_id, signed.time_stamp, decrypt(signed.data, signed.secrets))
+
+
+def authenticate(value: object, secrets: Iterable[OperatorSecrets]) -> Signed:
+    """Return an envelope whose signature holds, nothing decrypted yet.
+
+    Raises FormatError `tcec102.envelope`, `tcec102.operator_unknown` or `tcec102.signature`.
+    """
     if not isinstance(value, dict) or not is_envelope(value):
         raise FormatError("tcec102.envelope", "not an envelope: needs Data and Sig as text")
     data, signature = value["Data"], value["Sig"]
     known = list(secrets)
+    operator_id = stamp = seq = ret = msg = None
     if "OperatorID" in value:
         operator_id = _text(value, "OperatorID")
         candidates = [s for s in known if s.operator_id == operator_id]
         if not candidates:
             raise FormatError("tcec102.operator_unknown", f"no secrets for operator {operator_id[:40]!r}", "OperatorID")
-        signed = operator_id + data + _text(value, "TimeStamp") + _text(value, "Seq")
+        stamp, seq = _text(value, "TimeStamp"), _text(value, "Seq")
+        signed = operator_id + data + stamp + seq
     elif "Ret" in value:
-        operator_id, candidates = None, known
-        signed = _text(value, "Ret") + _text(value, "Msg") + data
+        candidates = known
+        ret, msg = _text(value, "Ret"), _text(value, "Msg")
+        signed = ret + msg + data
         if not candidates:
             raise FormatError("tcec102.operator_unknown", "no secrets given to open a response", "Ret")
     else:
         raise FormatError("tcec102.envelope", "not an envelope: neither OperatorID nor Ret")
     for secret in candidates:
         if _signature_holds(signed, signature, secret):
-            stamp = _text(value, "TimeStamp") if "TimeStamp" in value else None
-            return Opened(operator_id, stamp, _decrypt(data, secret))
+            return Signed(operator_id, stamp, seq, data, secret, ret, msg)
     raise FormatError("tcec102.signature", "the signature (HMAC-MD5) does not fit the envelope", "Sig")
+
+
+def oddities(value: dict[str, object]) -> list[Deviation]:
+    """Return what is odd about a request's envelope, and read all the same."""
+    found = []
+    stamp, seq, signature = (str(value.get(name, "")) for name in ("TimeStamp", "Seq", "Sig"))
+    if "OperatorID" in value and len(stamp) != STAMP_DIGITS:
+        detail = f"{stamp[:20]!r} has not {STAMP_DIGITS} digits"
+        found.append(Deviation("tcec102.time_stamp", CLAUSE_ENVELOPE, detail, "TimeStamp"))
+    if "OperatorID" in value and len(seq) != SEQ_DIGITS:
+        found.append(Deviation("tcec102.seq", CLAUSE_ENVELOPE, f"{seq[:20]!r} has not {SEQ_DIGITS} digits", "Seq"))
+    if signature != signature.upper():
+        found.append(Deviation("tcec102.signature_case", CLAUSE_ENVELOPE, "Sig is not upper-case hex", "Sig"))
+    return found
 
 
 def seal_envelope(plain: bytes, secrets: OperatorSecrets, time_stamp: str, seq: str = "0001") -> bytes:
@@ -121,7 +162,8 @@ def _signature_holds(signed: str, signature: object, secrets: OperatorSecrets) -
         return False
 
 
-def _decrypt(data: str, secrets: OperatorSecrets) -> bytes:
+def decrypt(data: str, secrets: OperatorSecrets) -> bytes:
+    """Return the plain JSON of `Data`. Raises FormatError `tcec102.cipher`."""
     try:
         cipher_text = base64.b64decode(data, validate=True)
         if not cipher_text or len(cipher_text) % AES_BLOCK:
