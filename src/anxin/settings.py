@@ -33,6 +33,8 @@ class Settings:
     commit_interval_ms    how long a group commit waits for company
     max_queue             messages waiting for a commit; beyond it the platform answers 503 with Retry-After
     publish_interval_ms   how often the log's tiles and checkpoint are written
+    witnesses             file of the log's witnesses, a line each: verifier key, URL; empty: none
+    witness_quorum        cosignatures that make a checkpoint a witnessed one
     judge_batch           messages decoded and judged in one go
     judge_window_days     facts so many days around a change are judged again with it
     log_level             debug, info, warning or error
@@ -53,6 +55,8 @@ class Settings:
     commit_interval_ms: int = 5
     max_queue: int = 20_000
     publish_interval_ms: int = 1_000
+    witnesses: str = ""
+    witness_quorum: int = 1
     judge_batch: int = 2_000
     judge_window_days: int = 4
     log_level: str = "info"

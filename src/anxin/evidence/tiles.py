@@ -9,8 +9,11 @@ checkpoint is nobody's yet: a crash leaves tiles that the next publication write
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from anxin.domain.errors import EvidenceError
@@ -61,35 +64,62 @@ class Tiles:
         return found[place]
 
     def append(self, entries: list[bytes]) -> None:
-        """Write the tiles that new entries complete or begin."""
-        self._write_level("entries", self.size, [struct.pack(">H", len(e)) + e for e in entries])
+        """Write the tiles that new entries complete or begin, durable on return. Raises OSError, EvidenceError."""
+        number, present = divmod(self.size, WIDTH)
+        if present:
+            begun = b"".join(leaf_hash(e) for e in unpack_entries(self._read("entries", number, present)))
+            if begun != self._read(0, number, present):
+                raise EvidenceError(f"the entries of tile {number} are not those of its hashes")
+        files = self._tiles_of("entries", self.size, [struct.pack(">H", len(e)) + e for e in entries])
         hashes = [leaf_hash(e) for e in entries]
         size, level = self.size, 0
         while hashes:
-            self._write_level(level, size, hashes)
-            whole = (size + len(hashes)) // WIDTH
-            done = size // WIDTH
-            hashes = [self._fold(level, number) for number in range(done, whole)]
-            size, level = done, level + 1
+            tiles = self._tiles_of(level, size, hashes)
+            files += tiles
+            size, level = size // WIDTH, level + 1
+            hashes = [_fold(data) for _, data in tiles if len(data) == WIDTH * HASH_BYTES]
+        write_files(files)
         self.size += len(entries)
 
-    def _fold(self, level: int, number: int) -> bytes:
-        tile = self._read(level, number, WIDTH)
-        hashes = [tile[i : i + HASH_BYTES] for i in range(0, len(tile), HASH_BYTES)]
-        while len(hashes) > 1:
-            hashes = [node_hash(a, b) for a, b in zip(hashes[::2], hashes[1::2], strict=True)]
-        return hashes[0]
+    def prune(self, old: int) -> None:
+        """Remove the partial tiles of tiles that became full since `old` entries (C2SP tlog-tiles allows it)."""
+        shift = 0
+        while self.size >> shift:
+            levels: list[int | str] = [shift // LEVEL_BITS, "entries"] if shift == 0 else [shift // LEVEL_BITS]
+            for number in range((old >> shift) // WIDTH, (self.size >> shift) // WIDTH):
+                for level in levels:
+                    shutil.rmtree(self.folder / f"{tile_name(level, number)}.p", ignore_errors=True)
+            shift += LEVEL_BITS
 
-    def _write_level(self, level: int | str, size: int, items: list[bytes]) -> None:
+    def sweep(self) -> None:
+        """Remove what a process that died left behind: drafts, and partial tiles beside full ones."""
+        for folder, folders, files in os.walk(self.folder):
+            for name in files:
+                if name.startswith(".") and name.endswith(".new"):
+                    with contextlib.suppress(OSError):
+                        (Path(folder) / name).unlink()
+            for name in folders:
+                # A full tile that no checkpoint covers yet may be replaced by another: its partial tiles stay.
+                if name.endswith(".p") and name[:-2] in files and self._covers(Path(folder) / name[:-2]):
+                    shutil.rmtree(Path(folder) / name, ignore_errors=True)
+
+    def _covers(self, tile: Path) -> bool:
+        level, *groups = tile.relative_to(self.folder / "tile").parts
+        number = int("".join(g.removeprefix("x") for g in groups))
+        shift = 0 if level == "entries" else LEVEL_BITS * int(level)
+        return (number + 1) * WIDTH <= self.size >> shift
+
+    def _tiles_of(self, level: int | str, size: int, items: list[bytes]) -> list[tuple[Path, bytes]]:
+        """Return the files that items complete or begin, behind the `size` items that the level has."""
         number, present = divmod(size, WIDTH)
         head = self._read(level, number, present) if present else b""
-        at = 0
+        at, files = 0, []
         while at < len(items):
             more = items[at : at + WIDTH - present]
-            data = head + b"".join(more)
-            write_file(self.folder / tile_name(level, number, present + len(more)), data)
+            files.append((self.folder / tile_name(level, number, present + len(more)), head + b"".join(more)))
             at += len(more)
             number, present, head = number + 1, 0, b""
+        return files
 
     def _tile(self, level: int, number: int) -> bytes:
         found = self._cache.get((level, number))
@@ -104,13 +134,23 @@ class Tiles:
             below = self.size >> (LEVEL_BITS * level if isinstance(level, int) else 0)
             width = min(WIDTH, below - number * WIDTH)
         for name in (tile_name(level, number, width), tile_name(level, number)):
-            path = self.folder / name
-            if width > 0 and path.is_file():
-                data = path.read_bytes()
+            # A partial tile may go at any moment, once the full one is there.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if width < 1:
+                    break
+                data = (self.folder / name).read_bytes()
                 if level == "entries":
                     return b"".join(struct.pack(">H", len(e)) + e for e in unpack_entries(data)[:width])
                 return data[: width * HASH_BYTES]
         raise EvidenceError(f"tile {tile_name(level, number, max(width, 1))} is missing")
+
+
+def _fold(tile: bytes) -> bytes:
+    """Return the root of a full tile's hashes."""
+    hashes = [tile[i : i + HASH_BYTES] for i in range(0, len(tile), HASH_BYTES)]
+    while len(hashes) > 1:
+        hashes = [node_hash(a, b) for a, b in zip(hashes[::2], hashes[1::2], strict=True)]
+    return hashes[0]
 
 
 def unpack_entries(data: bytes) -> list[bytes]:
@@ -129,15 +169,47 @@ def unpack_entries(data: bytes) -> list[bytes]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a power failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    write_files([(path, data)])
+
+
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files so that each is there whole or not at all, and all are durable on return. Raises OSError.
+
+    If the process dies inside, some are in place and some are not; drafts that are left are swept at the next start.
+    A sync that fails is never tried again on the same draft: the kernel may have dropped what it could not write.
+    """
+    renames, folders = [], set()
+    for path, data in files:
+        _make_folder(path.parent)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        renames.append((draft, path))
+        folders.add(path.parent)
+    for draft, path in renames:
+        draft.replace(path)
+    for folder in sorted(folders):
+        _sync_folder(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that survives a power failure: its entry in the folder above is synced."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

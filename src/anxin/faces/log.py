@@ -9,16 +9,18 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 
 from anxin.domain.errors import EvidenceError
-from anxin.evidence.note import Signer, open_checkpoint, parse_vkey
-from anxin.evidence.publisher import proof_text
+from anxin.evidence.note import Signer, parse_vkey
+from anxin.evidence.proofs import Proofs
 
 _TILE = re.compile(r"(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?")
+FOR_NOW = {"Cache-Control": "no-cache"}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def router(folder: Path, signer: Signer) -> APIRouter:
     """Return the routes over a published log."""
     routes = APIRouter(prefix="/log", tags=["log"])
+    proofs = Proofs(folder, parse_vkey(signer.vkey))
 
     @routes.get("/vkey", response_class=PlainTextResponse)
     def vkey() -> str:
@@ -27,28 +29,44 @@ def router(folder: Path, signer: Signer) -> APIRouter:
 
     @routes.get("/checkpoint", response_class=PlainTextResponse)
     def checkpoint() -> Response:
-        """The latest signed checkpoint."""
-        return PlainTextResponse(_read(folder / "checkpoint"), headers={"Cache-Control": "no-cache"})
+        """The latest signed checkpoint, with the cosignatures that came in for it so far."""
+        return PlainTextResponse(_read(folder / "checkpoint"), headers=FOR_NOW)
+
+    @routes.get("/witnessed", response_class=PlainTextResponse)
+    def witnessed() -> Response:
+        """The latest checkpoint that a quorum of witnesses cosigned."""
+        return PlainTextResponse(_read(folder / "witnessed"), headers=FOR_NOW)
 
     @routes.get("/tile/{name:path}")
     def tile(name: str) -> Response:
         """One tile (C2SP tlog-tiles)."""
         if not _TILE.fullmatch(name):
             raise HTTPException(404, "no such tile")
-        headers = {"Cache-Control": "no-cache"} if ".p/" in name else FOR_EVER
+        headers = FOR_NOW if ".p/" in name else FOR_EVER
         return Response(_read(folder / "tile" / name), headers=headers, media_type="application/octet-stream")
 
     @routes.get("/proof/{index}", response_class=PlainTextResponse)
-    def proof(index: int) -> str:
+    def proof(index: int) -> Response:
         """The proof that an entry is in the log (C2SP tlog-proof), to be checked without us."""
-        signed = _read(folder / "checkpoint")
-        size = open_checkpoint(signed, parse_vkey(signer.vkey)).size
-        if not 0 <= index < size:
-            raise HTTPException(404, f"entry {index} is not published; the log has {size}")
         try:
-            return proof_text(folder, index, signed, size)
+            found = proofs.inclusion(index)
         except EvidenceError as error:
             raise HTTPException(503, str(error)) from None
+        if found is None:
+            raise HTTPException(404, f"entry {index} is not published yet")
+        text, witnessed = found
+        return PlainTextResponse(text, headers=FOR_EVER if witnessed else FOR_NOW)
+
+    @routes.get("/consistency/{old}/{size}", response_class=PlainTextResponse)
+    def consistency(old: int, size: int) -> Response:
+        """The proof that the log of `old` entries begins the log of `size` (RFC 6962, 2.1.2): a hash a line."""
+        try:
+            found = proofs.consistency(old, size)
+        except EvidenceError as error:
+            raise HTTPException(503, str(error)) from None
+        if found is None:
+            raise HTTPException(404, "these sizes are not published")
+        return PlainTextResponse(found, headers=FOR_EVER)
 
     return routes
 

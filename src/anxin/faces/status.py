@@ -13,7 +13,9 @@ from anxin import __version__
 from anxin.domain.errors import AnxinError
 from anxin.evidence.note import Signer, open_checkpoint, parse_vkey
 from anxin.flow import live_reading
+from anxin.flow.cosigning import witness_states
 from anxin.flow.platform import Platform
+from anxin.flow.publishing import witness_report
 
 _PAGES = Environment(loader=PackageLoader("anxin.faces", "pages"), autoescape=select_autoescape())
 
@@ -25,6 +27,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
     def numbers() -> dict[str, Any]:
         found = live_reading.status(platform)
         found["published"] = _published(folder, signer)
+        found["witnesses"] = witness_states(witness_report(platform.settings), found["published"])
         found["origin"] = signer.name
         found["software"] = f"anxin-charging {__version__}"
         return found
@@ -42,7 +45,8 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         except AnxinError as error:
             return JSONResponse({"ready": False, "reason": str(error)}, 503)
         lag = {"unpublished": found["log_size"] - found["published"], "unjudged": found["log_size"] - found["judged"]}
-        return JSONResponse({"ready": True, **lag})
+        # A witness that is away does not stop the log; whoever runs the platform must see it all the same.
+        return JSONResponse({"ready": True, **lag, "witnesses": found["witnesses"]})
 
     @routes.get("/api/status")
     def status() -> dict[str, Any]:
@@ -62,6 +66,9 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]
+        for name in ("size", "behind"):
+            lines.append(f"# TYPE anxin_witness_{name} gauge")
+            lines += [f'anxin_witness_{name}{{witness="{w["name"]}"}} {w[name]}' for w in found["witnesses"]]
         return "\n".join(lines) + "\n"
 
     @routes.get("/", response_class=HTMLResponse, include_in_schema=False)

@@ -126,10 +126,12 @@ def receipt(database: Database, index: int) -> Receipt | None:
 
 
 def entries(database: Database, first: int, count: int) -> list[bytes]:
-    """Return the log entries from number `first` on, at most `count`."""
+    """Return the log entries from number `first` on, `count` of them; fewer say that one is missing."""
     with database.transaction() as connection:
         rows = connection.execute(
-            "select entry from message where index >= %s order by index limit %s", (first, count), binary=True
+            "select entry from message where index >= %s and index < %s order by index",
+            (first, first + count),
+            binary=True,
         )
         return [bytes(row[0]) for row in rows]
 
