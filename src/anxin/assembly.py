@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from anxin.flow.platform import Platform
+from anxin.flow.rekey import master_key_file
 from anxin.settings import Settings
 from anxin.store import messages
 from anxin.store.database import Database, migrate
-from anxin.trust.vault import Vault, load_or_make_key
+from anxin.trust.vault import Vault
 
 
 def open_platform(settings: Settings, url: str) -> Platform:
@@ -19,7 +20,7 @@ def open_platform(settings: Settings, url: str) -> Platform:
     try:
         migrate(database)
         messages.refuse_unsafe(database)
-        vault = Vault(load_or_make_key(settings.data_dir / "secrets" / "master.key"))
+        vault = Vault.at(master_key_file(settings))
         platform = Platform(settings, database, vault)
         platform.refresh()
     except BaseException:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anxin import __version__
-from anxin.cli import audit, check, city, log, policy, rules, serve, status, witness
+from anxin.cli import admin, audit, check, city, log, policy, rules, serve, status, witness
 from anxin.domain.errors import AnxinError
 
 EXIT_CANNOT = 2
@@ -16,6 +16,7 @@ _COMMANDS: dict[str, Any] = {
     "run": serve,
     "serve": serve,
     "status": status,
+    "admin": admin,
     "log": log,
     "witness": witness,
     "audit": audit,

@@ -19,13 +19,18 @@ INSPECTOR = "inspector"
 
 
 def enrol_register(database: Database, vault: Vault, register: Register, content_keys: Iterable[ContentKey]) -> None:
-    """Enter a register with its operators and meters as parties, and the meters' upload keys. Repeating it is safe."""
+    """Enter a register with its operators and meters as parties, and the meters' upload keys. Repeating it is safe:
+    what is there keeps its suspension and its revocation."""
     now = now_utc_ms()
+    suspended = {p.party_id for p in store.load_parties(database) if p.suspended}
     store.put_register(database, register)
     keys = list(content_keys)
-    operators = [Party(o.operator_id, Role.OPERATOR, o.name, o.operator_id) for o in register.operators]
+    operators = [
+        Party(o.operator_id, Role.OPERATOR, o.name, o.operator_id, o.operator_id in suspended)
+        for o in register.operators
+    ]
     meters = sorted({k.meter_id for k in keys if k.meter_id} | {m.meter_id for m in register.meters})
-    store.put_parties(database, [*operators, *(Party(m, Role.METER, m) for m in meters)], now)
+    store.put_parties(database, [*operators, *(Party(m, Role.METER, m, None, m in suspended) for m in meters)], now)
     store.put_credentials(
         database,
         [
@@ -49,7 +54,7 @@ def new_tcec_secrets(database: Database, vault: Vault, operator_id: str) -> dict
         "sig_secret": secrets.token_hex(16),
     }
     now = now_utc_ms()
-    name = f"tcec102/{operator_id}/{now}"
+    name = f"tcec102/{operator_id}/{now}-{secrets.token_hex(3)}"
     credential = Credential(name, operator_id, "tcec102", None, {}, json.dumps(values).encode(), now)
     store.put_credentials(database, [credential], vault.seal)
     return values

@@ -86,7 +86,6 @@ class Judge:
 
     def step(self, as_of_utc_ms: int | None = None) -> Step:
         """Decode what came in, judge what is due. `as_of_utc_ms` is the reference moment, by default the clock."""
-        self.platform.refresh()
         now = now_utc_ms() if as_of_utc_ms is None else as_of_utc_ms
         taken = self._ingest(now)
         places, new_verdicts, new_findings = self._judge_due(now)
@@ -103,12 +102,17 @@ class Judge:
 
     def _ingest(self, now: int) -> int:
         new, again = store.next_messages(self.database, self.platform.settings.judge_batch)
+        # After the messages were taken: what is to be judged again is judged with the keys that made it so.
+        self.platform.refresh()
         wanted = sorted({*new, *again})
         if not wanted:
             return 0
+        version = self.platform.directory.version
         decoded = self._decoded(wanted)
         judged = self._judged(decoded)
         with self.database.transaction() as connection:
+            if not store.hold_version(connection, version):
+                return len(wanted)  # a key or the register changed meanwhile: the same messages are taken again
             if again:
                 store.forget_messages(connection, again)
             self._keep_orders(connection, decoded)

@@ -78,6 +78,12 @@ def next_messages(database: Database, count: int) -> tuple[list[int], list[int]]
     return [r[0] for r in new], [r[0] for r in again]
 
 
+def hold_version(connection: Any, version: int) -> bool:
+    """Return whether parties, keys and register are still of this version; if so, they stay it until the commit."""
+    row = connection.execute("select value from counter where name = 'register_version' for share").fetchone()
+    return row is not None and int(row[0]) == version
+
+
 def judged(database: Database) -> int:
     """Return how many messages have become facts: the index of the first that has not."""
     with database.transaction() as connection:

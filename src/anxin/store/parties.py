@@ -36,6 +36,11 @@ ENTRIES: dict[str, tuple[type[Any], str, tuple[str, ...]]] = {
     "tariff": (Tariff, "tariffs", ("tariff_id", "valid_from_utc_ms")),
     "tariff_period": (TariffPeriod, "tariff_periods", ("tariff_id", "minute_from")),
 }
+_PUT_ENTRY = (
+    "insert into register_entry (kind, entry_id, body) values (%s, %s, %s)"
+    " on conflict (kind, entry_id) do update set body = excluded.body"
+)
+_CREDENTIAL = "credential_id, party_id, kind, lookup, public, valid_from_utc_ms, valid_to_utc_ms, revoked_utc_ms"
 Seal_ = Callable[[bytes, str], bytes]
 Open_ = Callable[[bytes, str], bytes]
 
@@ -59,7 +64,7 @@ def put_parties(database: Database, parties: Iterable[Party], now_utc_ms: int) -
 
 
 def put_credentials(database: Database, credentials: Iterable[Credential], seal: Seal_) -> None:
-    """Enter credentials; one that is there keeps its secret and takes the new dates (revocation, end)."""
+    """Enter credentials; one that is there keeps its secret and takes the new dates. A revocation is never undone."""
     rows = [
         (
             c.credential_id, c.party_id, c.kind, c.lookup, Jsonb(c.public),
@@ -73,7 +78,8 @@ def put_credentials(database: Database, credentials: Iterable[Credential], seal:
             "insert into credential (credential_id, party_id, kind, lookup, public, sealed, valid_from_utc_ms,"
             " valid_to_utc_ms, revoked_utc_ms) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (credential_id) do update set"
-            " valid_to_utc_ms = excluded.valid_to_utc_ms, revoked_utc_ms = excluded.revoked_utc_ms",
+            " valid_to_utc_ms = excluded.valid_to_utc_ms,"
+            " revoked_utc_ms = least(credential.revoked_utc_ms, excluded.revoked_utc_ms)",
             rows,
         )
         _changed(connection)
@@ -89,14 +95,46 @@ def load_parties(database: Database) -> list[Party]:
 def load_credentials(database: Database, open_: Open_) -> list[Credential]:
     """Return all credentials, opened. Raises InputError where the master key is not theirs."""
     with database.transaction() as connection:
-        rows = connection.execute(
-            "select credential_id, party_id, kind, lookup, public, sealed, valid_from_utc_ms, valid_to_utc_ms,"
-            " revoked_utc_ms from credential order by credential_id"
-        ).fetchall()
-    return [
-        Credential(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else open_(bytes(r[5]), r[0]), *r[6:])
-        for r in rows
-    ]
+        rows = connection.execute(f"select {_CREDENTIAL}, sealed from credential order by credential_id").fetchall()
+    return [_credential(r, None if r[-1] is None else open_(bytes(r[-1]), r[0])) for r in rows]
+
+
+def list_credentials(database: Database) -> list[Credential]:
+    """Return all credentials without their secrets: no master key is needed."""
+    with database.transaction() as connection:
+        rows = connection.execute(f"select {_CREDENTIAL} from credential order by party_id, kind, valid_from_utc_ms")
+        return [_credential(r, None) for r in rows]
+
+
+def revoke_credential(database: Database, credential_id: str, at_utc_ms: int) -> bool:
+    """End a credential at a moment, or earlier where it was revoked already; return whether there is such a one."""
+    with database.transaction() as connection:
+        cursor = connection.execute(
+            "update credential set revoked_utc_ms = least(revoked_utc_ms, %s) where credential_id = %s",
+            (at_utc_ms, credential_id),
+        )
+        _changed(connection)
+        return cursor.rowcount == 1
+
+
+def reseal(database: Database, convert: Callable[[bytes, str], bytes | None]) -> int:
+    """Exchange sealed secrets for what `convert` makes of them (None: it stays); one transaction. Return how many.
+
+    Nobody enters a credential meanwhile.
+    """
+    with database.transaction() as connection:
+        connection.execute("lock table credential in share row exclusive mode")
+        rows = connection.execute("select credential_id, sealed from credential where sealed is not null").fetchall()
+        sealed = [(convert(bytes(value), name), name) for name, value in rows]
+        fresh = [item for item in sealed if item[0] is not None]
+        connection.cursor().executemany("update credential set sealed = %s where credential_id = %s", fresh)
+        if fresh:
+            _changed(connection)
+    return len(fresh)
+
+
+def _credential(row: tuple[Any, ...], secret: bytes | None) -> Credential:
+    return Credential(row[0], row[1], row[2], row[3], row[4], secret, *row[5:8])
 
 
 def entry_id(kind: str, value: object) -> str:
@@ -112,12 +150,28 @@ def put_register(database: Database, register: Register) -> None:
         for value in getattr(register, field)
     ]
     with database.transaction() as connection:
-        connection.cursor().executemany(
-            "insert into register_entry (kind, entry_id, body) values (%s, %s, %s)"
-            " on conflict (kind, entry_id) do update set body = excluded.body",
-            rows,
-        )
+        connection.cursor().executemany(_PUT_ENTRY, rows)
         _changed(connection)
+
+
+def change_keys(database: Database, keys: Iterable[MeterKey]) -> int:
+    """Enter or replace meter keys, and mark what rests on them as to be judged again; return how many messages.
+
+    One transaction. The version changes first: a judge that keeps facts under the old keys has either committed (and
+    they are seen here) or finds the version changed and takes its messages again (facts.hold_version).
+    """
+    changed = list(keys)
+    with database.transaction() as connection:
+        _changed(connection)
+        connection.cursor().executemany(
+            _PUT_ENTRY, [("key", entry_id("key", k), Jsonb(dataclasses.asdict(k))) for k in changed]
+        )
+        cursor = connection.execute(
+            "insert into requeued select distinct message_index from fact_signed_record where key_id = any(%s)"
+            " on conflict do nothing",
+            ([k.key_id for k in changed],),
+        )
+        return int(cursor.rowcount)
 
 
 def load_register(database: Database) -> Register:
