@@ -37,6 +37,12 @@ class Settings:
     witness_quorum        cosignatures that make a checkpoint a witnessed one
     judge_batch           messages decoded and judged in one go
     judge_window_days     facts so many days around a change are judged again with it
+    ocpp_max_frame_bytes  a larger frame of a charger is refused and its connection closed
+    ocpp_max_connections  chargers connected at once; beyond it the answer is 503 with Retry-After
+    ocpp_frames_per_s     frames read of one charger a second; it is read more slowly beyond it, and nothing is lost
+    ocpp_heartbeat_s      interval of heartbeats that a charger is told at its boot
+    ocpp_idle_s           a charger that says nothing for so long is disconnected
+    ocpp_vendor_id        vendor id under which a charger may ask for receipts (DataTransfer)
     log_level             debug, info, warning or error
     """
 
@@ -59,6 +65,12 @@ class Settings:
     witness_quorum: int = 1
     judge_batch: int = 2_000
     judge_window_days: int = 4
+    ocpp_max_frame_bytes: int = 262_144
+    ocpp_max_connections: int = 20_000
+    ocpp_frames_per_s: int = 20
+    ocpp_heartbeat_s: int = 300
+    ocpp_idle_s: int = 900
+    ocpp_vendor_id: str = "anxin-charging"
     log_level: str = "info"
 
 

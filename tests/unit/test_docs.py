@@ -341,7 +341,7 @@ def test_every_kind_of_deviation_and_refusal_has_its_line_on_a_page() -> None:
     source = "".join(
         text_of(path) for part in ("formats", "trust") for path in (ROOT / "src" / "anxin" / part).glob("*.py")
     )
-    prefixes = "ocmf|safe_xml|key|signature|tcec102|ocpi|table|envelope|json"
+    prefixes = "ocmf|safe_xml|key|signature|tcec102|ocpi|ocpp|table|envelope|json"
     kinds = set(re.findall(rf'"((?:{prefixes})\.[a-z][a-z0-9_]+)"', source))
     assert len(kinds) > 100
     assert sorted(kind for kind in kinds if f"`{kind}`" not in pages) == []

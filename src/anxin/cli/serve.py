@@ -128,7 +128,7 @@ def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
     platform = open_platform(settings, url)
     config = uvicorn.Config(
         create_app(platform), host=settings.host, port=settings.port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=10, ws_max_size=2 * settings.ocpp_max_frame_bytes,  # the door itself says why
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from anxin.domain.message import Kind, Message
 from anxin.domain.register import Register
 from anxin.domain.source import Reject, Source
 from anxin.flow import tcec102_decoding
+from anxin.flow.ocpp_messages import contents_of
 from anxin.flow.platform import Directory
 from anxin.formats import meter_envelope, ocpi, tables
 from anxin.formats.table_mapping import parse_mapping
@@ -41,6 +42,8 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
         if message.kind in tcec102_decoding.KINDS:
             facts = tcec102_decoding.facts_of(message, source, received_utc_ms, directory, zone)
             decoded.batch, decoded.statuses, decoded.declared = facts.batch, facts.statuses, facts.declared
+        elif message.kind in (Kind.OCPP_RECORD, Kind.OCPP_STATUS):
+            decoded.batch, decoded.statuses = contents_of(message, source, received_utc_ms, directory)
         else:
             decoded.batch = _batch(message, source, directory, zone)
     except AnxinError as error:

@@ -6,9 +6,11 @@ import json
 import secrets
 from collections.abc import Iterable
 
+from anxin.domain.errors import InputError
 from anxin.domain.party import Credential, Party, Role
 from anxin.domain.register import Register
 from anxin.flow.intake import now_utc_ms
+from anxin.flow.ocpp_admission import secret_of
 from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
 from anxin.store import parties as store
 from anxin.store.database import Database
@@ -70,3 +72,34 @@ def new_token(database: Database, vault: Vault, party: Party) -> str:
         database, [Credential(f"bearer/{lookup[:24]}", party.party_id, "bearer", lookup, {}, None, now)], vault.seal
     )
     return token
+
+
+def new_charger_password(
+    database: Database, vault: Vault, register: Register, charger_id: str, connectors: dict[str, str] | None = None
+) -> str:
+    """Give a registered charger a password for OCPP beside those it has; return it, to be shown once.
+
+    32 hex digits, which fits both versions of OCPP; only its digests are kept, sealed. `connectors` maps the charger's
+    own numbers (`1`, or `1/2` for EVSE and connector) to connectors of the register, where the n-th is not place n.
+    Raises InputError where the register does not know the charger, or one of these connectors as its own.
+    """
+    own = {c.connector_id: c.operator_id for c in register.connectors if c.charger_id == charger_id}
+    if not own:
+        raise InputError(f"the register has no connector of a charger {charger_id}")
+    foreign = sorted(set((connectors or {}).values()) - own.keys())
+    if foreign:
+        raise InputError(f"{', '.join(foreign)}: no connector of charger {charger_id}")
+    known = next((p for p in store.load_parties(database) if p.party_id == charger_id), None)
+    if known is not None and known.role is not Role.CHARGER:
+        raise InputError(f"{charger_id} is the id of another party")
+    password = secrets.token_hex(16)
+    now = now_utc_ms()
+    # A charger that is suspended stays so: a new password is no pardon.
+    suspended = known is not None and known.suspended
+    party = Party(charger_id, Role.CHARGER, charger_id, next(iter(own.values())), suspended)
+    store.put_parties(database, [party], now)
+    # The random part keeps two passwords of one millisecond apart.
+    name = f"basic/{charger_id}/{now}-{secrets.token_hex(3)}"
+    credential = Credential(name, charger_id, "basic", None, connectors or {}, secret_of(password), now)
+    store.put_credentials(database, [credential], vault.seal)
+    return password

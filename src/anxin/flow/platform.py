@@ -49,6 +49,7 @@ class Directory:
     credentials_of: dict[tuple[str, str], tuple[Credential, ...]] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)
     stations: dict[str, Station] = field(default_factory=dict)
+    connectors_of_charger: dict[str, tuple[Connector, ...]] = field(default_factory=dict)
 
     def party_of_token(self, token: str, kind: str = "bearer") -> Party | None:
         """Return the party whose valid token this is, None for a stranger, a revoked token or a suspended party."""
@@ -89,6 +90,9 @@ def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> 
     tcec: dict[str, list[TcecSecrets]] = {}
     by_lookup: dict[tuple[str, str], Credential] = {}
     of_party: dict[tuple[str, str], list[Credential]] = {}
+    of_charger: dict[str, list[Connector]] = {}
+    for connector in register.connectors:
+        of_charger.setdefault(connector.charger_id, []).append(connector)
     for c in store.load_credentials(database, open_):
         of_party.setdefault((c.party_id, c.kind), []).append(c)
         if c.lookup is not None:
@@ -113,6 +117,7 @@ def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> 
         credentials_of={k: tuple(v) for k, v in of_party.items()},
         connectors={c.connector_id: c for c in register.connectors},
         stations={s.station_id: s for s in register.stations},
+        connectors_of_charger={k: tuple(v) for k, v in of_charger.items()},
     )
 
 
