@@ -46,7 +46,10 @@ CLAUSES = {
     "ocpp.encoding_method": ("OCPP 2.0.1 part 2, SignedMeterValueType", "stated as something other than OCMF"),
     "ocpp.transaction_missing": ("OCA note, section 3", "a signed value that names no transaction"),
     "ocpp.shape": ("OCPP 1.6 / 2.0.1, meter values", "a part of a wrong shape; it is passed over"),
-    "ocpp.status_unknown": ("OCPP 1.6 / 2.0.1, StatusNotification", "a state that the standard does not have: read as unknown"),
+    "ocpp.status_unknown": (
+        "OCPP 1.6 / 2.0.1, StatusNotification",
+        "a state that the standard does not have: read as unknown",
+    ),
     "ocpp.time": ("OCPP 1.6 / 2.0.1, timestamp", "no RFC 3339 time; the time of arrival stands for it"),
 }
 _SIDES = {"Transaction.Begin": Side.BEGIN, "Transaction.End": Side.END}

@@ -59,10 +59,7 @@ def parse(raw: bytes) -> Frame:
     if text[at : at + 1] != "[":
         raise FormatError("ocpp.frame", "a frame is a JSON list")
     number, at = _element(text, at + 1, "the type of the frame")
-    try:
-        kind = FrameType(int(number.value)) if isinstance(number, Number) else None
-    except (ValueError, OverflowError):
-        kind = None
+    kind = next((k for k in FrameType if isinstance(number, Number) and number.value == k.value), None)
     if kind is None:
         raise FormatError("ocpp.frame", "a frame begins with 2, 3 or 4", "MessageTypeId")
     call_id, at = _element(text, at, "the id of the call")
