@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pymerkle import InmemoryTree
 
 from anxin.domain.errors import EvidenceError
-from anxin.evidence.auditor import Row, audit_log
-from anxin.evidence.commitment import entry_of, statement
-from anxin.evidence.note import Signer, open_checkpoint, parse_vkey
+from anxin.evidence.note import open_checkpoint, parse_vkey
 from anxin.evidence.publisher import LogPublisher
 from anxin.evidence.tiles import Tiles
 from anxin.evidence.tree import (
     consistency_proof,
     inclusion_proof,
     is_consistent,
-    leaf_hash,
-    node_hash,
     root,
     root_of_inclusion,
 )
+from tests.evidence.trees import ENTRIES, LOG, node_of, take
 
-SIGNER = Signer("example.org/log", bytes(range(32)))
-ENTRIES = [hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(700)]
-
-
-def node_of(entries: list[bytes]):  # type: ignore[no-untyped-def]
-    def node(level: int, index: int) -> bytes:
-        if level == 0:
-            return leaf_hash(entries[index])
-        return node_hash(node(level - 1, 2 * index), node(level - 1, 2 * index + 1))
-
-    return node
-
-
-def take(entries: list[bytes]):  # type: ignore[no-untyped-def]
-    return lambda first, count: entries[first : first + count]
+SIGNER = LOG
 
 
 def test_roots_are_those_of_another_implementation() -> None:
@@ -100,52 +81,3 @@ def test_tiles_left_by_a_crash_before_the_checkpoint_are_written_again(tmp_path:
     publisher.tiles.append([b"never acknowledged" + b"." * 14] * 5)  # and then the process died
     checkpoint = LogPublisher(tmp_path, SIGNER).publish(take(ENTRIES), 600)
     assert checkpoint.root == root(600, node_of(ENTRIES))
-
-
-def test_each_bit_turned_in_the_published_log_is_found_by_the_auditor(tmp_path: Path) -> None:
-    LogPublisher(tmp_path, SIGNER).publish(take(ENTRIES), 256)
-    assert audit_log(tmp_path, SIGNER.vkey).faults == []
-    for path in sorted(p for p in tmp_path.rglob("*") if p.is_file()):
-        good = path.read_bytes()
-        # Every bit of the small files; of the two tiles one bit of each byte, a different one from byte to byte.
-        bits = range(len(good) * 8) if len(good) < 1_000 else [8 * i + i % 8 for i in range(len(good))]
-        for bit in bits:
-            bad = bytearray(good)
-            bad[bit // 8] ^= 1 << bit % 8
-            path.write_bytes(bytes(bad))
-            assert audit_log(tmp_path, SIGNER.vkey).fault_count, (path.name, bit)
-        path.write_bytes(good)
-
-
-def rows_of(count: int) -> list[Row]:
-    rows = []
-    for i in range(count):
-        payload, salt = b"order %d" % i, bytes([i % 256]) * 32
-        digest = hashlib.sha256(payload).digest()
-        said = statement("tcec102.order", "123456789", f"seq-{i}", 1_000 + i, digest, None)
-        entry = entry_of(salt, said)
-        rows.append(
-            Row(i, "tcec102.order", "123456789", f"seq-{i}", 1_000 + i, digest, None, salt, entry, payload, None)
-        )
-    return rows
-
-
-def test_each_bit_turned_in_a_message_is_found_and_the_message_named(tmp_path: Path) -> None:
-    rows = rows_of(256)
-    LogPublisher(tmp_path, SIGNER).publish(take([r.entry for r in rows]), 256)
-    assert audit_log(tmp_path, SIGNER.vkey, rows).faults == []
-    for number in range(0, 256, 5):
-        row = rows[number]
-        assert row.payload is not None
-        for bit in range(len(row.payload) * 8):
-            bad = bytearray(row.payload)
-            bad[bit // 8] ^= 1 << bit % 8
-            altered = [*rows[:number], replace(row, payload=bytes(bad)), *rows[number + 1 :]]
-            faults = audit_log(tmp_path, SIGNER.vkey, altered).faults
-            assert faults == [f"message {number}: the payload is not the one that was received"]
-    later = replace(rows[9], received_utc_ms=9)
-    assert "message 9" in audit_log(tmp_path, SIGNER.vkey, [*rows[:9], later, *rows[10:]]).faults[0]
-    assert "message 9: missing" in audit_log(tmp_path, SIGNER.vkey, [*rows[:9], *rows[10:]]).faults[0]
-    assert "message 250: missing" in audit_log(tmp_path, SIGNER.vkey, rows[:250]).faults[0]
-    erased = replace(rows[9], payload=None, salt=None)
-    assert audit_log(tmp_path, SIGNER.vkey, [*rows[:9], erased, *rows[10:]]).faults == []

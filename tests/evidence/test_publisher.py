@@ -12,7 +12,7 @@ import pytest
 
 from anxin.domain.errors import EvidenceError
 from anxin.evidence import tiles as tiles_module
-from anxin.evidence.auditor import audit_log
+from anxin.evidence.auditor import audit_log, folder_of
 from anxin.evidence.note import open_checkpoint, parse_vkey
 from anxin.evidence.proofs import Proofs
 from anxin.evidence.publisher import LogPublisher
@@ -78,11 +78,11 @@ def test_whichever_call_fails_no_checkpoint_contradicts_another(
         assert left.size in (250, 270)
         assert left.root == root(left.size, node_of(ENTRIES))
         assert first.size <= left.size
-        assert audit_log(folder, LOG.vkey).faults == [], at
+        assert audit_log(folder_of(folder), LOG.vkey).faults == [], at
         # The process goes on, or is started again, with twenty entries more.
         after = (LogPublisher(folder, LOG) if death else publisher).publish(take(ENTRIES), 290)
         assert after.root == root(290, node_of(ENTRIES))
-        assert audit_log(folder, LOG.vkey).faults == [], at
+        assert audit_log(folder_of(folder), LOG.vkey).faults == [], at
         LogPublisher(folder, LOG)
         assert not [p for p in folder.rglob(".*.new") if p.is_file()]
     assert calls == at - 1 > 20
@@ -127,7 +127,7 @@ def test_partial_tiles_go_when_their_full_tile_is_there_and_not_before(tmp_path:
     assert not (tmp_path / "tile/0/000.p").exists()
     assert not (tmp_path / "tile/entries/000.p").exists()
     assert [p.name for p in (tmp_path / "tile/0/002.p").iterdir()] == ["88"]
-    assert audit_log(tmp_path, LOG.vkey).faults == []
+    assert audit_log(folder_of(tmp_path), LOG.vkey).faults == []
     # Left by a process that died between checkpoint and pruning: swept at the next start.
     stray = tmp_path / "tile/0/001.p"
     stray.mkdir()
@@ -142,7 +142,7 @@ def test_a_full_tile_that_no_checkpoint_covers_keeps_its_partial_ones(tmp_path: 
     publisher.tiles.append(FORKED[250:300])  # died here; these never got a checkpoint
     again = LogPublisher(tmp_path, LOG)
     assert again.publish(take(ENTRIES), 300).root == root(300, node_of(ENTRIES))
-    assert audit_log(tmp_path, LOG.vkey).faults == []
+    assert audit_log(folder_of(tmp_path), LOG.vkey).faults == []
 
 
 def test_proofs_follow_the_checkpoint_and_prefer_the_witnessed_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from anxin.domain.errors import PolicyError, StoreError
 from anxin.domain.message import Accepted, Kind, Message, Refused
-from anxin.evidence.auditor import Row, audit_log
+from anxin.evidence.auditor import Row, audit_log, folder_of
 from anxin.evidence.commitment import fits
 from anxin.evidence.publisher import LogPublisher
 from anxin.flow.intake import committed_entry
@@ -67,11 +67,11 @@ def test_what_is_kept_is_published_and_audited_and_an_altered_row_is_named(platf
     LogPublisher(folder, signer).publish(
         lambda first, count: store.entries(platform.database, first, count), store.size(platform.database)
     )
-    clean = audit_log(folder, signer.vkey, (Row(*r) for r in message_rows(platform.database)))
+    clean = audit_log(folder_of(folder), signer.vkey, (Row(*r) for r in message_rows(platform.database)))
     assert (clean.faults, clean.size, clean.rows) == ([], 300, 300)
     with psycopg.connect(platform.database.url) as connection:
         connection.execute("update message set payload = 'altered' where index = 17")
-    faults = audit_log(folder, signer.vkey, (Row(*r) for r in message_rows(platform.database))).faults
+    faults = audit_log(folder_of(folder), signer.vkey, (Row(*r) for r in message_rows(platform.database))).faults
     assert faults == ["message 17: the payload is not the one that was received"]
 
 

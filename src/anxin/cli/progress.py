@@ -37,6 +37,7 @@ class Steps:
 
 
 _NAMES = {
+    "log audit": "核对日志 · auditing the log",
     "import": "读取与验签 · reading and verifying",
     "judge match": "匹配 · matching",
     "judge findings": "汇集发现 · findings",

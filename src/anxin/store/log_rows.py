@@ -7,14 +7,14 @@ from typing import Any
 
 from anxin.store.database import Database
 
-FETCH = 2_000
+FETCH = 500
 
 
 def message_rows(database: Database) -> Iterator[tuple[Any, ...]]:
     """Yield the columns that the auditor looks at, by index."""
     with (
         database.transaction() as connection,
-        connection.cursor(name="audit") as cursor,
+        connection.cursor(name="audit", binary=True) as cursor,
     ):
         cursor.itersize = FETCH
         cursor.execute(
