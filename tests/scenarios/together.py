@@ -45,17 +45,10 @@ def judge_together(
     worlds: Sequence[Values], as_of_utc_ms: int, scratch: Path, threads: int = 1, backwards: bool = False
 ) -> list[Heard]:
     """Return what the judge says of each world. `backwards` loads the last world first: numbers are then others."""
-    merged: Values = {}
-    numbered = list(enumerate(worlds))
-    for number, world in reversed(numbered) if backwards else numbered:
-        for name, values in world.items():
-            merged.setdefault(name, []).extend(_marked(v, f"{number}{_MARK}") for v in values)
+    merged = merged_values(worlds, backwards)
     engine = DuckDBEngine(scratch, threads=threads)
     try:
-        arrow = {n: table_of(n, v) for n, v in merged.items() if n not in _REGISTER}
-        arrow |= register_tables(Register(**{n: tuple(merged[n]) for n in _REGISTER if n in merged}))
-        tables = {n: engine.load_arrow(n, arrow.get(n, table_schema(n).empty_table())) for n in VALUES}
-        facts = Facts(tables, frozenset(n for n, t in arrow.items() if t.num_rows), as_of_utc_ms)
+        facts = facts_on(engine, merged, as_of_utc_ms)
         verdicts = judge(facts, load_policy(), engine)
         findings = engine.rows(verdicts.findings).to_pylist()
         sessions = engine.rows(verdicts.sessions).to_pylist()
@@ -69,6 +62,24 @@ def judge_together(
     for row in sessions:
         heard[_world_of(row)].sessions.append(_unmarked(row))
     return heard
+
+
+def merged_values(worlds: Sequence[Values], backwards: bool = False) -> Values:
+    """Return the values of all worlds in one, every id with its world's number before it."""
+    merged: Values = {}
+    numbered = list(enumerate(worlds))
+    for number, world in reversed(numbered) if backwards else numbered:
+        for name, values in world.items():
+            merged.setdefault(name, []).extend(_marked(v, f"{number}{_MARK}") for v in values)
+    return merged
+
+
+def facts_on(engine: DuckDBEngine, merged: Values, as_of_utc_ms: Any) -> Facts:
+    """Return these values as facts, loaded on an engine."""
+    arrow = {n: table_of(n, v) for n, v in merged.items() if n not in _REGISTER}
+    arrow |= register_tables(Register(**{n: tuple(merged[n]) for n in _REGISTER if n in merged}))
+    tables = {n: engine.load_arrow(n, arrow.get(n, table_schema(n).empty_table())) for n in VALUES}
+    return Facts(tables, frozenset(n for n, t in arrow.items() if t.num_rows), as_of_utc_ms)
 
 
 def _marked(value: Any, mark: str) -> Any:

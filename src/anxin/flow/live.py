@@ -21,27 +21,30 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anxin.domain.batch import JudgedRecord, Side
-from anxin.domain.errors import StoreError
+from anxin.domain.errors import EngineError, StoreError
 from anxin.domain.source import Deviation
 from anxin.flow.decoding import Decoded, decode
 from anxin.flow.facts_of_records import sessions_of, side_of
 from anxin.flow.intake import now_utc_ms
-from anxin.flow.live_slice import OPERATOR, SliceJudge
+from anxin.flow.live_slice import JudgedSlice, SliceJudge
 from anxin.flow.platform import Platform
 from anxin.reconcile.policy import Policy, load_policy
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
 from anxin.store.declarations import put_declarations
-from anxin.store.facts import SignedFact, Touch
+from anxin.store.facts import HOUR_MS, OPERATOR, SignedFact, Touch
 from anxin.trust.verify import judge_signed
 
 LOG = logging.getLogger("anxin.judge")
 #: Places judged in one go: their slice stays some tens of thousands of rows.
 MAX_PLACES = 1_000
-#: What came at one time is judged together; a backlog of other days is not mixed with it.
+#: What was charged at one time is judged together; a backlog of other days is not mixed with it.
 MAX_SPAN_MS = 2 * 86_400_000
+#: Operators whose totals are compared in one step: whole days of orders each, so that nobody waits for all of them.
+MAX_TOTALS = 4
 #: Pause where nothing is to be done.
 IDLE_S = 0.1
 #: Pause after the database failed.
@@ -216,26 +219,42 @@ class Judge:
     # 4 to 6
 
     def _judge_due(self, now: int) -> tuple[int, int, int]:
-        due = store.due_touches(self.database, now, MAX_PLACES)
-        if not due:
-            return 0, 0, 0
         self.slices.follow(self.platform.directory)
-        first = due[0].from_utc_ms
-        due = [t for t in due if t.from_utc_ms - first <= MAX_SPAN_MS]
-        found = [
-            self.slices.judge(self.database, [t for t in due if not t.place.startswith(OPERATOR)], now),
-            self.slices.judge_totals(self.database, [t for t in due if t.place.startswith(OPERATOR)], now),
-        ]
-        new_verdicts = new_findings = 0
+        places = store.due_places(self.database, now, MAX_SPAN_MS, MAX_PLACES)
+        totals = store.due_totals(self.database, now, MAX_TOTALS)
+        done = [self._judge_some(some, now) for some in (places, totals) if some]
+        return len(places) + len(totals), sum(v for v, _ in done), sum(f for _, f in done)
+
+    def _judge_some(self, due: Sequence[Touch], now: int) -> tuple[int, int]:
+        """Judge these places and strike them off the list; return how many verdicts and findings are new."""
+        try:
+            if due[0].place.startswith(OPERATOR):
+                judged = self.slices.judge_totals(self.database, due, now)
+            else:
+                judged = self.slices.judge(self.database, due, now)
+        except EngineError as error:
+            return self._judge_parts(due, now, error)
         with self.database.transaction() as connection:
-            for judged in filter(None, found):
-                fresh, keys = verdicts.exchange_verdicts(connection, judged.scope, judged.verdicts, judged.standing)
-                new_verdicts += fresh
-                new_findings += verdicts.exchange_findings(
-                    connection, judged.scope, keys, judged.rules, judged.findings, judged.standing
-                )
+            counts = (0, 0) if judged is None else _exchange(connection, judged)
             store.untouch(connection, due)
-        return len(due), new_verdicts, new_findings
+        return counts
+
+    def _judge_parts(self, due: Sequence[Touch], now: int, error: EngineError) -> tuple[int, int]:
+        """A place whose facts break the engine must not hold up the others: it is found by halves and waits an hour."""
+        if len(due) > 1:
+            middle = len(due) // 2
+            halves = [self._judge_some(half, now) for half in (due[:middle], due[middle:])]
+            return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+        LOG.error("judge: %s cannot be judged: %s", due[0].place, error)
+        with self.database.transaction() as connection:
+            store.postpone(connection, due[0], now + HOUR_MS)
+        return 0, 0
+
+
+def _exchange(connection: Any, judged: JudgedSlice) -> tuple[int, int]:
+    fresh, keys = verdicts.exchange_verdicts(connection, judged.scope, judged.verdicts, judged.standing)
+    found = verdicts.exchange_findings(connection, judged.scope, keys, judged.rules, judged.findings, judged.standing)
+    return fresh, found
 
 
 def judge_for_ever(platform: Platform, stop: threading.Event) -> None:
@@ -243,6 +262,7 @@ def judge_for_ever(platform: Platform, stop: threading.Event) -> None:
     with tempfile.TemporaryDirectory(prefix="anxin-judge-") as scratch, store.judge_lock(platform.database):
         judge = Judge(platform, Path(scratch))
         try:
+            judge.slices.prepare(platform.directory)
             while not stop.is_set():
                 started = time.monotonic()
                 try:

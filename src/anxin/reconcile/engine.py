@@ -35,6 +35,13 @@ class Engine(Protocol):
     def rows(self, expression: Any) -> pa.Table:
         """Return an expression's rows in memory. Only for what is small."""
 
+    def shortcut(self, table: Any) -> bool:
+        """Return whether what follows may be simplified because the one row of `table` says true. An engine may
+        always answer no: what is left out then makes no difference but in time."""
+
+    #: Rounds of a repeated step between two looks at whether it has settled.
+    rounds_at_once: int
+
     def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
         """Write an expression to one Parquet file in the stated order; return the number of rows."""
 
@@ -52,6 +59,8 @@ class DuckDBEngine:
     needs: a stage lives as long as its audit).
     """
 
+    rounds_at_once = 1
+
     def __init__(self, scratch: Path, memory_limit: str = "8GB", threads: int | None = None) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(scratch / "spill")}
@@ -59,10 +68,20 @@ class DuckDBEngine:
             options["threads"] = threads
         with _declared("open"):
             self._con = ibis.duckdb.connect(":memory:", **options)
+        self._loaded: dict[str, tuple[pa.Schema, Any]] = {}
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
+        # Straight to DuckDB: a table of the same columns needs no new look at its schema, which costs more than its rows.
+        connection = self._con.con
         with _declared(name):
-            return self._con.create_table(_checked(name), table, overwrite=True)
+            connection.register("incoming", table)
+            connection.execute(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS SELECT * FROM incoming')
+            connection.unregister("incoming")
+            schema, handle = self._loaded.get(name, (None, None))
+            if schema is None or not schema.equals(table.schema):
+                handle = self._con.table(name)
+                self._loaded[name] = (table.schema, handle)
+        return handle
 
     def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
         # Each file is numbered on from the rows of those before it: file_row_number keeps the file's own order
@@ -112,6 +131,9 @@ class DuckDBEngine:
         with _declared("rows"):
             table: pa.Table = self._con.to_pyarrow(expression)
         return table
+
+    def shortcut(self, table: Any) -> bool:
+        return bool(self.rows(table)[0][0].as_py())
 
     def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
         with _declared(path.name):

@@ -78,7 +78,7 @@ def joined_by_id(orders: Any, records: Any, engine: Engine) -> Any:
         place_mark=records.connector_id.hash(),
         record_place=records.connector_id,
     )
-    placeless = engine.rows(orders.agg(n=orders.connector_id.isnull().any()))["n"][0].as_py()
+    placeless = not engine.shortcut(orders.agg(placed=~ibis.coalesce(orders.connector_id.isnull().any(), False)))
     if not placeless:
         right = right.drop("record_place")
     both = left.left_join(right, left.transaction_id == right.transaction_id)
@@ -122,6 +122,9 @@ def groups(edges: Any, lone_records: Any, engine: Engine) -> Any:
         second = first.join(by_order, "order_no")
         second = second.mutate(label=ibis.least(second.label, second.least)).drop("least")
         staged = engine.stage(f"labels_{round_no}", second)
+        if round_no % engine.rounds_at_once:
+            labelled = staged
+            continue
         totals = labelled.agg(before=labelled.label.sum()).cross_join(staged.agg(after=staged.label.sum()))
         settled = engine.rows(totals.select(same=ibis.coalesce(totals.before == totals.after, True)))["same"][0].as_py()
         labelled = staged
@@ -176,7 +179,7 @@ def sessions(
 
 def is_empty(engine: Engine, table: Any) -> bool:
     """Return whether a staged table has no row: a join with nothing is then left out of what follows."""
-    return bool(engine.rows(table.agg(none=table.count() == 0))["none"][0].as_py())
+    return engine.shortcut(table.agg(none=table.count() == 0))
 
 
 def _grouped(orders: Any, records: Any, members: Any, overlaps: Any) -> Any:

@@ -140,10 +140,11 @@ def _balancing(weak: Any, by_id: Any) -> Any:
     return weak.filter(rest.abs() <= 2 * (weak.record_quantum_milli_wh + weak.energy_quantum_milli_wh))
 
 
-def _spans(engine: Engine, table: Any, start: str, end: str, slack_ms: int) -> int:
-    """Days that the longest interval of `table`, with its clock's limit, reaches beyond its first day."""
+def _spans(engine: Engine, table: Any, start: str, end: str, slack_ms: int) -> Any:
+    """Days that the longest interval of `table`, with its clock's limit, reaches beyond its first day: one value."""
     longest = ibis.coalesce((table[end] - table[start]).max(), 0)
-    return int(engine.rows(table.agg(days=(longest + slack_ms) // MS_PER_DAY))["days"][0].as_py()) + 1
+    days = ((longest + slack_ms) // MS_PER_DAY + 1).cast("int64")
+    return engine.stage(f"span_{start}", table.agg(days=days)).days.as_scalar()
 
 
 def _end(start: Any, end: Any, quantum: Any) -> Any:
@@ -151,7 +152,7 @@ def _end(start: Any, end: Any, quantum: Any) -> Any:
     return ibis.greatest(ibis.coalesce(end, start), start + quantum)
 
 
-def _candidates(new: Any, new_start: str, new_end: str, others: Any, other_start: str, span_days: int) -> Any:
+def _candidates(new: Any, new_start: str, new_end: str, others: Any, other_start: str, span_days: Any) -> Any:
     """`new` with all `others` on the same connector that may overlap it, by the day on which the other starts."""
     first = new[new_start] // MS_PER_DAY - span_days
     last = new[new_end] // MS_PER_DAY + 1

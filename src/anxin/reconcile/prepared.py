@@ -1,9 +1,9 @@
 """The rule book prepared: judged once with Ibis, then again and again as the SQL that came out.
 
 Building and compiling the book's expressions takes longer than running them on the facts of a few seconds. The facts
-change from slice to slice, the expressions hardly ever: they depend on the facts only through what the judge asks the
-engine (is this table empty? how many days does the longest session span?). So the statements are remembered by the
-answers so far; an answer that was not met before runs the book in full, and is remembered too.
+change from slice to slice, the expressions hardly ever: shortcuts are never taken here, and all that the judge still asks
+the engine is whether a repeated step has settled. So the statements are remembered by the answers so far; an answer that
+was not met before runs the book in full, and is remembered too.
 
     answers so far ─▶ statements to run, and the next question (none: sessions and findings are there)
 """
@@ -22,8 +22,11 @@ from anxin.reconcile.facts import Facts
 from anxin.reconcile.judge import judge
 from anxin.reconcile.policy import Policy
 
-#: Ways through the book that are remembered; there are some dozens.
+#: Ways through the book that are remembered; nearly always there is one.
 MAX_WAYS = 1_000
+#: Rounds of a repeated step before the judge asks whether it has settled: a group of more than a few orders and records
+#: is rare, and a round on a slice costs a few milliseconds.
+ROUNDS = 4
 Answers = tuple[Any, ...]
 
 
@@ -104,6 +107,12 @@ class _Recorder:
         self._answers = (*self._answers, _answer(table))
         self.segment = self.segments[self._answers] = _Segment()
         return table
+
+    rounds_at_once = ROUNDS
+
+    def shortcut(self, table: Any) -> bool:
+        """Never: whatever the facts are, the same statements serve."""
+        return False
 
     def write_parquet(self, expression: Any, path: Path, order_by: Sequence[str]) -> int:
         return self._engine.write_parquet(expression, path, order_by)

@@ -19,6 +19,8 @@ from anxin.store.database import Database
 #: Any constant: two judges on one database exclude one another on it.
 JUDGE_LOCK = 0x6A75646765
 HOUR_MS = 3_600_000
+#: What a place is called that is an operator's totals.
+OPERATOR = "operator:"
 _ORDER = tuple(f.name for f in dataclasses.fields(Order))
 _PERIOD = tuple(f.name for f in dataclasses.fields(OrderPeriod))
 _TOTAL = tuple(f.name for f in dataclasses.fields(OperatorTotal))
@@ -217,15 +219,38 @@ def touch(connection: Any, touches: Iterable[Touch]) -> None:
     )
 
 
-def due_touches(database: Database, now_utc_ms: int, count: int) -> list[Touch]:
-    """Return places that are due, those of one time together, at most `count`."""
+def due_places(database: Database, now_utc_ms: int, span_ms: int, count: int) -> list[Touch]:
+    """Return the place that waits longest and those that wait with it for about the same time of charging, at most
+    `count`: what just changed before what is looked at again because its window has closed."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "with waiting as materialized (select * from touched where due_utc_ms <= %(now)s"
+            f"   and place not like '{OPERATOR}%%'),"
+            " head as (select from_utc_ms from waiting order by (bucket <> 0), noted limit 1)"
+            " select place, w.from_utc_ms, to_utc_ms, due_utc_ms from waiting w, head"
+            " where w.from_utc_ms between head.from_utc_ms - %(span)s and head.from_utc_ms + %(span)s"
+            " order by (bucket <> 0), noted limit %(count)s".encode(),
+            {"now": now_utc_ms, "span": span_ms, "count": count},
+        )
+        return [Touch(*r) for r in rows]
+
+
+def due_totals(database: Database, now_utc_ms: int, count: int) -> list[Touch]:
+    """Return operators whose totals are due, at most `count`, longest waiting first."""
     with database.transaction() as connection:
         rows = connection.execute(
             "select place, from_utc_ms, to_utc_ms, due_utc_ms from touched where due_utc_ms <= %s"
-            " order by (bucket <> 0), from_utc_ms limit %s",
+            f" and place like '{OPERATOR}%%' order by noted limit %s".encode(),
             (now_utc_ms, count),
         )
         return [Touch(*r) for r in rows]
+
+
+def postpone(connection: Any, touch: Touch, due_utc_ms: int) -> None:
+    """Let a place wait until a moment."""
+    connection.execute(
+        "update touched set due_utc_ms = %s where place = %s and bucket = %s", (due_utc_ms, touch.place, touch.bucket)
+    )
 
 
 def untouch(connection: Any, touches: Iterable[Touch]) -> None:

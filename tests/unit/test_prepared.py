@@ -1,0 +1,45 @@
+"""The prepared book says what the judge says, on facts that it was not prepared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from anxin.reconcile.engine import DuckDBEngine
+from anxin.reconcile.facts import Facts
+from anxin.reconcile.judge import judge
+from anxin.reconcile.policy import load_policy
+from anxin.reconcile.prepared import PreparedBook
+from tests.scenarios.together import facts_on, merged_values
+from tests.unit.reconcile_worlds import AS_OF, random_world
+
+
+def said(sessions: pa.Table, findings: pa.Table) -> tuple[list[Any], list[Any]]:
+    def plain(table: pa.Table) -> list[Any]:
+        return sorted((sorted(row.items()) for row in table.to_pylist()), key=repr)
+
+    return plain(sessions), plain(findings)
+
+
+def test_statements_made_on_some_worlds_serve_for_others(tmp_path: Path) -> None:
+    batches = [[random_world(Random(f"prepared/{b}/{n}")).values for n in range(60)] for b in range(4)]
+    engine, plain = DuckDBEngine(tmp_path / "a"), DuckDBEngine(tmp_path / "b")
+    book = PreparedBook(load_policy(), engine)
+    try:
+        for batch in batches:
+            merged = merged_values(batch)
+            moment = engine.load_arrow("moment", pa.table({"as_of_utc_ms": pa.array([AS_OF], pa.int64())}))
+            loaded = facts_on(engine, merged, None)
+            facts = Facts(loaded.tables, loaded.present, moment.as_of_utc_ms.as_scalar())
+            verdicts = judge(facts_on(plain, merged, AS_OF), load_policy(), plain)
+            expected = said(plain.rows(verdicts.sessions), plain.rows(verdicts.findings))
+            assert expected[1]
+            assert said(*book.judge(facts)) == expected
+        # One way through the book, whatever the worlds were: compiling it anew would keep a live judge waiting.
+        assert book.ways == 1
+    finally:
+        engine.close()
+        plain.close()
