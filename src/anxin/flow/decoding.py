@@ -3,6 +3,7 @@ them, in; values out. The same message gives the same values whenever it is deco
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 
 from anxin.domain.batch import Batch
@@ -16,6 +17,8 @@ from anxin.flow.ocpp_messages import contents_of
 from anxin.flow.platform import Directory
 from anxin.formats import meter_envelope, ocpi, tables
 from anxin.formats.table_mapping import parse_mapping
+
+LOG = logging.getLogger("anxin.judge")
 
 
 @dataclass(slots=True)
@@ -49,6 +52,10 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
     except AnxinError as error:
         rule = error.rule if isinstance(error, FormatError) else "message.unreadable"
         decoded.batch.rejects.append(Reject(Source(source, 1), rule, str(error)))
+    except Exception as error:  # a bug of ours; one message must not stop the judge for all others
+        LOG.exception("message %d cannot be decoded", index)
+        detail = f"an error that is ours: {type(error).__name__}"
+        decoded.batch.rejects.append(Reject(Source(source, 1), "message.undecodable", detail))
     # When it came is what this platform saw, not what a sender writes.
     decoded.batch.orders = [replace(o, received_utc_ms=received_utc_ms) for o in decoded.batch.orders]
     decoded.batch.signed_records = [replace(r, received_utc_ms=received_utc_ms) for r in decoded.batch.signed_records]
