@@ -71,7 +71,7 @@ class DuckDBEngine:
         self._loaded: dict[str, tuple[pa.Schema, Any]] = {}
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
-        # Straight to DuckDB: a table of the same columns needs no new look at its schema, which costs more than its rows.
+        # Straight to DuckDB: a table of the same columns needs no new look at its schema, which costs more than rows.
         connection = self._con.con
         with _declared(name):
             connection.register("incoming", table)

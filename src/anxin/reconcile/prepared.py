@@ -1,9 +1,9 @@
 """The rule book prepared: judged once with Ibis, then again and again as the SQL that came out.
 
 Building and compiling the book's expressions takes longer than running them on the facts of a few seconds. The facts
-change from slice to slice, the expressions hardly ever: shortcuts are never taken here, and all that the judge still asks
-the engine is whether a repeated step has settled. So the statements are remembered by the answers so far; an answer that
-was not met before runs the book in full, and is remembered too.
+change from slice to slice, the expressions hardly ever: shortcuts are never taken here, and all that the judge still
+asks the engine is whether a repeated step has settled. So the statements are remembered by the answers so far; an
+answer that was not met before runs the book in full, and is remembered too.
 
     answers so far ─▶ statements to run, and the next question (none: sessions and findings are there)
 """
