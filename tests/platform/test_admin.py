@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from anxin.flow import administration
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.make_city import content_key
+from anxin.flow.ocpp_admission import admit
+from anxin.flow.ocpp_messages import Places
 from anxin.flow.platform import Platform, load_directory
 from anxin.flow.rekey import master_key_file, rekey, rekey_steps
 from anxin.formats.register import dump_keys, dump_register
@@ -92,6 +95,26 @@ def test_an_operator_is_entered_suspended_and_admitted_again(admin: Callable[...
     }  # fmt: skip
     admin("operator", "resume", "MA0000001")
     assert platform.directory.party_of_token(token) is not None
+
+
+def test_a_charger_gets_a_password_that_admits_it_with_its_places(
+    admin: Callable[..., Any], platform: Platform
+) -> None:
+    city = enrolled(platform, chargers=3, days=1, cheats=0).city
+    charger_id = city.register.connectors[0].charger_id
+    own = city.register.connectors[0].connector_id
+    made = admin("charger", "password", charger_id, "--place", f"1/2={own}")
+    shown = base64.b64encode(f"{charger_id}:{made['password']}".encode()).decode()
+    admission = admit(platform.directory, charger_id, f"Basic {shown}")
+    assert admission is not None
+    assert Places(platform.directory, charger_id).connector("1/2") == own
+    (listed,) = admin("credentials", "list", "--party", charger_id)
+    assert made["password"] not in json.dumps(listed)
+    admin("credentials", "revoke", listed["credential_id"])
+    assert not admission.holds(platform.directory)
+    folder = ["--data", str(platform.settings.data_dir)]
+    for wrong in (["stranger"], [charger_id, "--place", "1"], [charger_id, "--place", "1=another's"]):
+        assert main(["admin", "charger", "password", *wrong, *folder]) == 2
 
 
 def test_a_credential_is_listed_without_its_secret_and_revoked_for_ever(

@@ -15,7 +15,10 @@ import psycopg
 import pytest
 import uvicorn
 import websockets
+from ocpp.routing import on
+from ocpp.v16 import ChargePoint as ChargePoint16
 from ocpp.v16 import call as call16
+from ocpp.v16 import call_result as result16
 from ocpp.v201 import call as call201
 
 from anxin.domain.errors import InputError
@@ -42,6 +45,7 @@ from tests.platform.ocpp_charger import (
     signed_201,
     socket,
 )
+from tests.platform.ocpp_relay import relay
 
 
 @pytest.fixture
@@ -517,6 +521,47 @@ def test_silence_other_protocols_and_a_full_house(charger: Charger, platform: Pl
             return await asyncio.to_thread(refused_with, charger.url, other, header(other, password))
 
     assert asyncio.run(full()) == 503
+
+
+def test_an_operator_s_relay_sends_on_what_its_chargers_say_and_keeps_its_own_orders_to_itself(
+    charger: Charger, platform: Platform
+) -> None:
+    class Remote(ChargePoint16):  # type: ignore[misc]
+        @on("RemoteStartTransaction")  # type: ignore[untyped-decorator]
+        def on_start(self, **_: Any) -> Any:
+            started.set()
+            return result16.RemoteStartTransaction(status="Accepted")
+
+        @on("RemoteStopTransaction")  # type: ignore[untyped-decorator]
+        def on_stop(self, transaction_id: int) -> Any:
+            stopped.append(transaction_id)
+            return result16.RemoteStopTransaction(status="Accepted")
+
+    started = asyncio.Event()
+    stopped: list[int] = []
+
+    async def charge() -> int:
+        async with (
+            relay(f"{charger.url}/ocpp", charge_s=0.1) as port,
+            websockets.connect(
+                f"ws://127.0.0.1:{port}/{charger.id}",
+                subprotocols=[websockets.Subprotocol("ocpp1.6")],
+                additional_headers=header(charger.id, charger.password),
+            ) as line,
+        ):
+            point = Remote(charger.id, line)
+            listening = asyncio.create_task(point.start())
+            await point.call(call16.BootNotification("City", "Maker"))
+            await asyncio.wait_for(started.wait(), 5)
+            begun = await point.call(call16.StartTransaction(1, "TAG", 0, "2026-10-01T00:00:00Z"))
+            while not stopped:
+                await asyncio.sleep(0.02)
+            listening.cancel()
+            return int(begun.transaction_id)
+
+    assert stopped == [asyncio.run(charge())]
+    assert len(kept(platform)) == 1
+    assert rows(platform, "select 1 from refused") == []
 
 
 def test_a_charger_faster_than_its_share_is_read_more_slowly_and_loses_nothing(

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from anxin.cli import admin_charger
 from anxin.domain.errors import InputError
 from anxin.domain.party import Party, Role
 from anxin.domain.quantities import iso_of, utc_ms
@@ -38,6 +39,10 @@ def add_parser(subparsers: Any) -> None:
     token.add_argument("--party", required=True, metavar="PARTY", help="编号 · id of the party")
     roles = [Role.INSPECTOR.value, Role.ADMIN.value, Role.BENCH.value, Role.OPERATOR.value]
     token.add_argument("--role", choices=roles, help="角色 · role of a party that is not there yet")
+    charger = _group(groups, "charger", "充电桩 · chargers")
+    admin_charger.add_arguments(
+        _leaf(charger, "password", "新的 OCPP 口令 · a new password for OCPP", admin_charger.password)
+    )
     _add_credentials(_group(groups, "credentials", "凭证 · credentials"))
     load = _leaf(
         _group(groups, "register", "登记册 · the register"), "import", "导入登记册或密钥文件 · import a file", _import
