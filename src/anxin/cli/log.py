@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anxin.cli import log_check
 from anxin.domain.errors import InputError
 from anxin.settings import Settings, load_settings
 
@@ -45,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
     monitor.add_argument("--vkey", help="验证公钥 · verifier key; needed the first time, then remembered")
     monitor.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
     monitor.set_defaults(run=_monitor)
+    log_check.add_parser(commands)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -64,6 +64,7 @@ class Receipt:
     index            number of its entry in the log, from 0
     entry            the 32 bytes that the log holds: HMAC-SHA-256 under `salt` over the statement below
     received_utc_ms  the platform's clock when it was made durable
+    salt             None once the message was erased: nobody but who kept his receipt can recompute the entry then
     """
 
     index: int
@@ -73,7 +74,7 @@ class Receipt:
     received_utc_ms: int
     payload_sha256: bytes
     envelope_sha256: bytes | None
-    salt: bytes
+    salt: bytes | None
     entry: bytes
 
 

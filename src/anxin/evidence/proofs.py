@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from anxin.domain.errors import EvidenceError
-from anxin.evidence.note import Checkpoint, Verifier, open_checkpoint
+from anxin.evidence.note import HASH_BYTES, MAX_NOTE_BYTES, Checkpoint, Verifier, open_checkpoint
 from anxin.evidence.tiles import Tiles
 from anxin.evidence.tree import consistency_proof, inclusion_proof
 
+#: Hashes of an audit path: a tree of 2^63 entries is that high.
+MAX_PATH = 63
+#: A proof: its head, its path, and a checkpoint; `extra` must fit beside them.
+MAX_PROOF_BYTES = MAX_NOTE_BYTES + 16 * 1024
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
 
@@ -23,6 +28,48 @@ class _View:
     signed: bytes
     checkpoint: Checkpoint
     tiles: Tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A tlog-proof taken apart: the entry's index, its audit path, and the signed checkpoint, verbatim."""
+
+    index: int
+    path: list[bytes]
+    signed: bytes
+
+
+def parse_proof(data: bytes) -> Proof:
+    """Return a tlog-proof taken apart. Raises EvidenceError where it is malformed. `extra` is read over: nobody vouches
+    for it."""
+    if len(data) > MAX_PROOF_BYTES:
+        raise EvidenceError("a proof is too long")
+    head, blank, signed = data.partition(b"\n\n")
+    try:
+        first, *rest = head.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise EvidenceError("a proof's head is ASCII") from None
+    if first != PROOF_HEAD or not blank:
+        raise EvidenceError(f"a proof begins with {PROOF_HEAD}")
+    if rest and rest[0].startswith("extra "):
+        _base64(rest.pop(0).removeprefix("extra "))
+    word, _, index = rest[0].partition(" ") if rest else ("", "", "")
+    if word != "index" or not index.isdecimal() or len(index) > 19 or (index != "0" and index.startswith("0")):
+        raise EvidenceError("a proof names its entry: index NUMBER")
+    path = [_base64(line) for line in rest[1:]]
+    if len(path) > MAX_PATH or any(len(h) != HASH_BYTES for h in path):
+        raise EvidenceError(f"a proof has at most {MAX_PATH} hashes of {HASH_BYTES} bytes")
+    return Proof(int(index), path, signed)
+
+
+def _base64(text: str) -> bytes:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise EvidenceError("a line of a proof is not Base64") from None
+    if base64.b64encode(value).decode() != text:
+        raise EvidenceError("a line of a proof has stray bits")
+    return value
 
 
 class Proofs:
