@@ -43,6 +43,11 @@ class Settings:
     ocpp_heartbeat_s      interval of heartbeats that a charger is told at its boot
     ocpp_idle_s           a charger that says nothing for so long is disconnected
     ocpp_vendor_id        vendor id under which a charger may ask for receipts (DataTransfer)
+    public_url            how others reach this platform, without a slash at its end; empty: as they address it
+    ocpi_country_code, ocpi_party_id, ocpi_name   who this platform is over OCPI
+    ocpi_hosts            `public`: an operator's OCPI platform may be any public host, by https; `named`: only those
+                          that the administrator named for him
+    ocpi_timeout_s        an operator's OCPI platform that does not answer so long is given up
     log_level             debug, info, warning or error
     """
 
@@ -71,6 +76,12 @@ class Settings:
     ocpp_heartbeat_s: int = 300
     ocpp_idle_s: int = 900
     ocpp_vendor_id: str = "anxin-charging"
+    public_url: str = ""
+    ocpi_country_code: str = "CN"
+    ocpi_party_id: str = "AXC"
+    ocpi_name: str = "安心充电 Anxin Charging"
+    ocpi_hosts: str = "public"
+    ocpi_timeout_s: int = 10
     log_level: str = "info"
 
 

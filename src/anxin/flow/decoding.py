@@ -12,10 +12,10 @@ from anxin.domain.errors import AnxinError, FormatError
 from anxin.domain.message import Kind, Message
 from anxin.domain.register import Register
 from anxin.domain.source import Reject, Source
-from anxin.flow import tcec102_decoding
+from anxin.flow import ocpi_decoding, tcec102_decoding
 from anxin.flow.ocpp_messages import contents_of
 from anxin.flow.platform import Directory
-from anxin.formats import meter_envelope, ocpi, tables
+from anxin.formats import meter_envelope, tables
 from anxin.formats.table_mapping import parse_mapping
 
 LOG = logging.getLogger("anxin.judge")
@@ -47,6 +47,9 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
             decoded.batch, decoded.statuses, decoded.declared = facts.batch, facts.statuses, facts.declared
         elif message.kind in (Kind.OCPP_RECORD, Kind.OCPP_STATUS):
             decoded.batch, decoded.statuses = contents_of(message, source, received_utc_ms, directory)
+        elif message.kind in ocpi_decoding.KINDS:
+            said = ocpi_decoding.read(message, source, received_utc_ms, directory, zone)
+            decoded.batch, decoded.statuses, decoded.declared = said.batch, said.statuses, said.declared
         else:
             decoded.batch = _batch(message, source, directory, zone)
     except AnxinError as error:
@@ -64,10 +67,6 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
 
 def _batch(message: Message, source: str, directory: Directory, zone: str) -> Batch:
     match message.kind:
-        case Kind.OCPI_CDR:
-            batch = ocpi.decode(message.payload, source)
-            batch.orders = [replace(o, operator_id=message.sender) for o in batch.orders]
-            return batch
         case Kind.TABLE_ORDERS | Kind.TABLE_RECORDS:
             mapping = parse_mapping(message.envelope, source) if message.envelope else None
             return tables.decode_table(message.payload, source, mapping)

@@ -1,0 +1,163 @@
+"""From a kept OCPI message to what it says. Pure: its bytes, and what the door noted beside them, in; values out.
+
+What the door noted (the message's envelope) is JSON: `request`, the request line; `party` and `path`, whose and which
+part; `deviations`, oddities of the request; `stale`, where something newer was known; `deleted`; and `state`, the
+object as it stood with a partial update (a PATCH of a status names neither the station nor its connectors).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from anxin.domain.batch import Batch
+from anxin.domain.connector_status import StatusReport
+from anxin.domain.message import Kind, Message
+from anxin.domain.register import Register
+from anxin.domain.source import Deviation, Source
+from anxin.flow.platform import Directory
+from anxin.formats import ocpi, ocpi_locations, ocpi_objects, ocpi_tariffs
+from anxin.formats.json_document import loads
+
+KINDS = frozenset({Kind.OCPI_CDR, Kind.OCPI_SESSION, Kind.OCPI_LOCATION, Kind.OCPI_TARIFF})
+CLAUSE = f"{ocpi_objects.CLAUSE} transport_and_format"
+#: A session id of so many characters is taken as unique among all parties (a UUID has 36), so that it can be found in
+#: what the meter states; a shorter one, such as 101, may be another party's as well.
+UNIQUE_CHARS = 16
+#: Oddities of a request that is served all the same -> what they are.
+REQUEST_DEVIATIONS = {
+    "ocpi.token_raw": "the credentials token is not Base64",
+    "ocpi.request_id": "X-Request-ID or X-Correlation-ID is missing",
+}
+
+
+@dataclass(slots=True)
+class Said:
+    """What one message says."""
+
+    batch: Batch = field(default_factory=Batch)
+    statuses: list[StatusReport] = field(default_factory=list)
+    declared: Register = field(default_factory=Register)
+
+
+def read(message: Message, source: str, received_utc_ms: int, directory: Directory, zone: str) -> Said:
+    """Return what an OCPI message says. Raises FormatError."""
+    noted = loads(message.envelope) if message.envelope else {}
+    context: dict[str, Any] = noted if isinstance(noted, dict) else {}
+    said = Said()
+    if message.kind is Kind.OCPI_CDR:
+        said.batch = _cdr(message, source, directory)
+    elif message.kind is Kind.OCPI_LOCATION:
+        _location(said, message, context, directory, source)
+    elif message.kind is Kind.OCPI_TARIFF:
+        _tariff(said, message, context, received_utc_ms, zone, source)
+    for kind in context.get("deviations", []):
+        _note(said, source, Deviation(kind, CLAUSE, REQUEST_DEVIATIONS.get(kind, "an oddity of the request")))
+    return said
+
+
+def _cdr(message: Message, source: str, directory: Directory) -> Batch:
+    """The order is the sender's, whoever the CDR names; its place one of the sender's own, or one of no register."""
+    batch = ocpi.decode(message.payload, source)
+    cdr = loads(message.payload)
+    if not batch.orders or not isinstance(cdr, dict):
+        return batch
+    (order,) = batch.orders
+    party = order.operator_id or message.sender
+    place = _place(order.connector_id, cdr, party, batch, source, _connector(directory, message.sender))
+    transaction = _named(party, order.transaction_id) if order.transaction_id else None
+    order_id = ocpi_locations.unregistered(party, order.order_id)
+    batch.orders = [
+        replace(order, order_id=order_id, operator_id=message.sender, connector_id=place, transaction_id=transaction)
+    ]
+    batch.order_periods = [replace(p, order_id=order_id) for p in batch.order_periods]
+    batch.signed_records = [replace(r, connector_id=place, transaction_id=transaction) for r in batch.signed_records]
+    return batch
+
+
+def _place(
+    stated: str | None, cdr: dict[str, Any], party: str, batch: Batch, source: str, lookup: ocpi_locations.Lookup
+) -> str | None:
+    location = cdr.get("cdr_location")
+    if stated is None or not isinstance(location, dict):
+        return None
+    names = [location.get(n) for n in ("evse_id", "evse_uid", "connector_id")]
+    evse_id, evse_uid, connector = (n if isinstance(n, str) else None for n in names)
+    found = lookup(ocpi_locations.connector_candidates(evse_id, evse_uid, connector))
+    if found is not None:
+        return str(found.connector_id)
+    clause, detail = f"{ocpi_objects.CLAUSE} mod_cdrs CdrLocation", f"{stated!r} is no connector of yours"
+    deviation = Deviation("ocpi.connector_unregistered", clause, f"{detail} in the register", "cdr_location")
+    batch.deviations.append((Source(source, 1), deviation))
+    return ocpi_locations.unregistered(party, stated)
+
+
+def _named(party: str, session_id: str) -> str:
+    """OCPI ids are unique for a party, facts' ids among all: a short one gets its party's name."""
+    return session_id if len(session_id) >= UNIQUE_CHARS else ocpi_locations.unregistered(party, session_id)
+
+
+def _location(said: Said, message: Message, context: dict[str, Any], directory: Directory, source: str) -> None:
+    payload = ocpi_objects.read_object(message.payload)
+    state = context.get("state") or payload
+    party = _party(context, state)
+    connector, station = _connector(directory, message.sender), _station(directory, message.sender)
+    for evse in _evses_of(payload, state, context):
+        reports, deviations = ocpi_locations.statuses(party, evse, connector)
+        said.statuses += reports
+        for deviation in deviations:
+            _note(said, source, deviation)
+    if not context.get("stale"):
+        said.declared = ocpi_locations.declared(party, message.sender, state, station, connector)
+
+
+def _evses_of(payload: dict[str, Any], state: dict[str, Any], context: dict[str, Any]) -> list[dict[str, Any]]:
+    """The EVSEs whose status this message states, whole: those that it lists, or the one that its URL names."""
+    path = context.get("path") or []
+    known = {str(e.get("uid")).upper(): e for e in ocpi_objects.objects_field(state, "evses", ocpi_objects.MAX_EVSES)}
+    if not path:
+        listed = ocpi_objects.objects_field(payload, "evses", ocpi_objects.MAX_EVSES)
+        return [known.get(str(e.get("uid")).upper(), {}) | e for e in listed]
+    evse = known.get(str(path[0]).upper())
+    if evse is None or len(path) > 1 or payload.get("status") is None:
+        return []
+    return [evse | {name: payload[name] for name in ("status", "last_updated") if name in payload}]
+
+
+def _tariff(
+    said: Said, message: Message, context: dict[str, Any], received_utc_ms: int, zone: str, source: str
+) -> None:
+    if context.get("stale"):
+        return
+    deleted = bool(context.get("deleted"))
+    value = context.get("state") if deleted else ocpi_objects.read_object(message.payload)
+    if not isinstance(value, dict):
+        return
+    ended = received_utc_ms if deleted else None
+    said.declared, deviations = ocpi_tariffs.declared(message.sender, value, zone, ended)
+    for deviation in deviations:
+        _note(said, source, deviation)
+
+
+def _party(context: dict[str, Any], state: dict[str, Any]) -> str:
+    return str(context.get("party") or f"{state.get('country_code')}*{state.get('party_id')}").upper()
+
+
+def _connector(directory: Directory, sender: str) -> ocpi_locations.Lookup:
+    def found(candidates: list[str]) -> Any:
+        entries = (directory.connectors.get(name) for name in candidates)
+        return next((e for e in entries if e is not None and e.operator_id == sender), None)
+
+    return found
+
+
+def _station(directory: Directory, sender: str) -> ocpi_locations.Lookup:
+    def found(candidates: list[str]) -> Any:
+        entries = (directory.stations.get(name) for name in candidates)
+        return next((e for e in entries if e is not None and e.operator_id == sender), None)
+
+    return found
+
+
+def _note(said: Said, source: str, deviation: Deviation) -> None:
+    said.batch.deviations.append((Source(source, 1), deviation))
