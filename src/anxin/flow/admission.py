@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from anxin.domain.batch import Batch
 from anxin.domain.errors import FormatError
 from anxin.domain.message import Kind, Message, Refused
-from anxin.flow import tcec102_decoding
+from anxin.flow import ocpi_parties, tcec102_decoding
 from anxin.flow.meter_messages import envelope_message
+from anxin.flow.ocpi_cdrs import checked_cdr
 from anxin.flow.platform import Directory
 from anxin.flow.tcec102_decoding import TcecFacts
 from anxin.formats import tcec102, tcec102_check
@@ -140,11 +141,21 @@ def _meter_envelope(payload: bytes, grounds: Grounds) -> Admitted:
     return Admitted(message.message_id, message.payload)
 
 
+def _ocpi_cdr(payload: bytes, grounds: Grounds) -> Admitted:
+    """Locations, sessions and tariffs are states that go on: they are pushed anew at their door, not corrected here."""
+
+    def speaks_for(country_code: str, party_id: str) -> bool:
+        return ocpi_parties.speaks_for(grounds.directory, grounds.sender, country_code, party_id)
+
+    return Admitted(checked_cdr(payload, speaks_for), payload)
+
+
 #: Kind -> its check.
 CHECKS: Mapping[Kind, Check] = {
     Kind.TCEC_ORDER: _tcec_order,
     Kind.TCEC_CHECK: _tcec_check,
     Kind.TCEC_STATUS: _tcec_status,
     Kind.TCEC_STATION: _tcec_station,
+    Kind.OCPI_CDR: _ocpi_cdr,
     Kind.METER_ENVELOPE: _meter_envelope,
 }

@@ -24,6 +24,7 @@ from anxin.domain.errors import FormatError
 from anxin.domain.party import Credential, Party
 from anxin.flow import ocpi_client
 from anxin.flow.intake import now_utc_ms
+from anxin.flow.ocpi_cdrs import listed
 from anxin.flow.platform import Directory, Platform
 from anxin.formats import ocpi_objects as objects
 from anxin.store import parties as store
@@ -55,7 +56,7 @@ class Caller:
 
     def speaks_for(self, country_code: str, party_id: str) -> bool:
         """Return whether objects of this party may be pushed with this token."""
-        return self.registered and f"{country_code}*{party_id}".upper() in _listed(self.credential, "parties")
+        return self.registered and f"{country_code}*{party_id}".upper() in listed(self.credential.public, "parties")
 
 
 def invite(
@@ -93,6 +94,12 @@ def caller_of(directory: Directory, authorization: str) -> Caller | None:
     return None
 
 
+def speaks_for(directory: Directory, operator_id: str, country_code: str, party_id: str) -> bool:
+    """Return whether a registered operator speaks for a party."""
+    wanted = f"{country_code}*{party_id}".upper()
+    return any(wanted in listed(c.public, "parties") for c in _living(directory, operator_id))
+
+
 def token_of(authorization: str, caller: Caller) -> str:
     """Return the credentials token that a known caller came with."""
     value = authorization.partition(" ")[2].strip()
@@ -108,12 +115,12 @@ async def register(platform: Platform, caller: Caller, body: dict[str, Any], ver
     url = objects.text_field(body, "url", ocpi_client.MAX_URL_CHARS)
     parties = _parties(body)
     old = caller.credential
-    allowed = _listed(old, "allowed")
+    allowed = listed(old.public, "allowed")
     if (allowed and not parties <= allowed) or parties & _taken(platform.directory, caller.party.party_id):
         # The same words for a party that another operator has and for one that the administrator did not name.
         raise FormatError("ocpi.party", "a party of these roles is not admitted for you", "roles")
     endpoints = await ocpi_client.endpoints_of(
-        platform.settings, url, token, version, _listed(old, "hosts", lower=True)
+        platform.settings, url, token, version, frozenset(host.lower() for host in listed(old.public, "hosts"))
     )
     new_token = secrets.token_urlsafe(32)
     lookup = store.token_lookup(new_token)
@@ -175,17 +182,12 @@ def _parties(body: dict[str, Any]) -> frozenset[str]:
 def _taken(directory: Directory, but: str) -> frozenset[str]:
     others = {c.party_id for c in directory.by_lookup.values() if c.kind == KIND} - {but}
     living = (c for party_id in others for c in _living(directory, party_id))
-    return frozenset().union(*(_listed(c, "parties") for c in living))
+    return frozenset().union(*(listed(c.public, "parties") for c in living))
 
 
 def _living(directory: Directory, party_id: str) -> list[Credential]:
     now = now_utc_ms()
     return [c for c in directory.credentials_of.get((party_id, KIND), ()) if c.valid_at(now)]
-
-
-def _listed(credential: Credential, name: str, *, lower: bool = False) -> frozenset[str]:
-    text = credential.public.get(name, "")
-    return frozenset(filter(None, (text.lower() if lower else text.upper()).split(",")))
 
 
 def _base64(text: str) -> str | None:

@@ -24,12 +24,12 @@ import msgspec
 from anxin.domain.errors import FormatError
 from anxin.domain.message import Accepted, Kind, Message, Refused
 from anxin.flow.intake import now_utc_ms
+from anxin.flow.ocpi_cdrs import cdr_name, checked_cdr, require_party
 from anxin.flow.ocpi_parties import Caller
 from anxin.flow.platform import Platform
-from anxin.formats import ocpi, ocpi_tree
 from anxin.formats import ocpi_objects as objects
+from anxin.formats import ocpi_tree
 from anxin.formats.json_document import loads
-from anxin.formats.ocpi_signed import MAX_FIELD_CHARS
 from anxin.formats.ocpi_tree import Node
 from anxin.store import ocpi_objects as store
 from anxin.store.ocpi_objects import ObjectKey
@@ -96,34 +96,14 @@ async def post_cdr(platform: Platform, caller: Caller, request: Push) -> tuple[O
     """Keep a CDR and return what became of it, and its path. A CDR is never changed: other bytes under its id are a
     conflict, kept beside it. Raises FormatError, BusyError, StoreError."""
     try:
-        cdr = objects.read_object(request.body, MAX_FIELD_CHARS)
-        if "data" in cdr:
-            raise FormatError("ocpi.shape", "the body is no CDR")
-        country, party = objects.id_field(cdr, "country_code", 2), objects.id_field(cdr, "party_id", 3)
-        cdr_id = objects.id_field(cdr, "id", objects.MAX_CDR_ID_CHARS)
-        _require_party(caller, country, party)
-        _require_past(platform, objects.time_field(cdr))
-        if cdr.get("credit") is True:
-            objects.id_field(cdr, "credit_reference_id", objects.MAX_CDR_ID_CHARS)
-        batch = ocpi.decode(request.body, "cdr")
-        if batch.rejects:
-            reject = batch.rejects[0]
-            raise FormatError(reject.rule, reject.message, reject.field)
-        if len(batch.orders) != 1:
-            raise FormatError("ocpi.shape", "the body is not one CDR")
+        name = checked_cdr(request.body, caller.speaks_for)
     except FormatError as error:
         await refuse(platform, caller, request, error)
         raise
-    name = cdr_name(country, party, cdr_id)
     noted = json.dumps({"request": request.line, "deviations": list(request.deviations)}).encode()
     accepted = await platform.intake.accept(Message(Kind.OCPI_CDR, caller.party.party_id, name, request.body, noted))
     fresh = not accepted.repeated
     return Outcome(accepted, fresh and accepted.conflicts_with is None, fresh), name
-
-
-def cdr_name(country_code: str, party_id: str, cdr_id: str) -> str:
-    """Return what names a CDR among an operator's. OCPI ids do not tell case."""
-    return f"{country_code}/{party_id}/{cdr_id}".upper()
 
 
 async def read(platform: Platform, caller: Caller, request: Push) -> Any:
@@ -146,9 +126,9 @@ async def read(platform: Platform, caller: Caller, request: Push) -> Any:
 async def refuse(platform: Platform, caller: Caller, request: Push, error: FormatError) -> None:
     """Enter a refusal into the failed-write ledger."""
     name = "/".join((request.country_code, request.party_id, *request.path)) or None
-    refused = Refused(
-        f"ocpi.{request.module}", caller.party.party_id, name, error.rule, str(error), request.body, error.field
-    )
+    kind = Kind.OCPI_CDR if request.module == "cdrs" else KINDS.get(request.module)
+    door = f"ocpi.{request.module}" if kind is None else kind.value
+    refused = Refused(door, caller.party.party_id, name, error.rule, str(error), request.body, error.field)
     await platform.intake.refuse(refused)
 
 
@@ -235,7 +215,7 @@ def _key(caller: Caller, request: Push) -> ObjectKey:
         *(("id", text, objects.MAX_OBJECT_ID_CHARS) for text in request.path),
     ):
         objects.id_field({name: text}, name, most)
-    _require_party(caller, request.country_code, request.party_id)
+    require_party(caller.speaks_for, request.country_code, request.party_id)
     return ObjectKey(
         caller.party.party_id,
         request.module,
@@ -275,11 +255,6 @@ def _require_ids(value: dict[str, Any], request: Push, level: str) -> None:
             raise FormatError("ocpi.missing", f"{name} is missing", name)
         if str(found).upper() != expected.upper():
             raise FormatError("ocpi.path", f"{name} is not the one in the URL", name)
-
-
-def _require_party(caller: Caller, country_code: str, party_id: str) -> None:
-    if not caller.speaks_for(country_code, party_id):
-        raise FormatError("ocpi.party", "country_code and party_id are none of your roles", "party_id")
 
 
 def _require_past(platform: Platform, at_utc_ms: int) -> None:
