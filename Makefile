@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 OUT := build
 
-.PHONY: help run test test-long lint format docs fuzz example-city example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
+.PHONY: help run drill test test-long lint format docs fuzz example-city example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,6 +20,9 @@ $(VENV)/.installed: pyproject.toml
 
 run: $(VENV)/.installed  ## the platform on this machine, with a virtual city that speaks to it; Ctrl-C stops it
 	@$(BIN)/anxin run --data $(OUT)/run
+
+drill: $(VENV)/.installed  ## backup of the platform of `make run`, restored elsewhere, audited and compared
+	$(BIN)/anxin drill --data $(OUT)/run
 
 test: $(VENV)/.installed lint  ## everything that CI checks
 	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2

@@ -8,7 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from anxin import __version__
-from anxin.cli import admin, audit, check, city, log, policy, rules, serve, status, witness
+from anxin.cli import (
+    admin,
+    audit,
+    backup,
+    check,
+    city,
+    drill,
+    log,
+    policy,
+    restore,
+    rules,
+    serve,
+    status,
+    witness,
+)
 from anxin.domain.errors import AnxinError
 
 EXIT_CANNOT = 2
@@ -17,6 +31,9 @@ _COMMANDS: dict[str, Any] = {
     "serve": serve,
     "status": status,
     "admin": admin,
+    "backup": backup,
+    "restore": restore,
+    "drill": drill,
     "log": log,
     "witness": witness,
     "audit": audit,
