@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import uvicorn
@@ -521,6 +522,31 @@ def test_silence_other_protocols_and_a_full_house(charger: Charger, platform: Pl
             return await asyncio.to_thread(refused_with, charger.url, other, header(other, password))
 
     assert asyncio.run(full()) == 503
+
+
+def test_a_charger_s_operator_reads_its_receipts_and_refusals_and_no_other_does(
+    charger: Charger, platform: Platform
+) -> None:
+    async def charge() -> None:
+        async with socket(charger.url, charger.id, charger.password) as line:
+            state = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+            assert await said(line, [2, "s", "StatusNotification", state]) == [3, "s", {}]
+            assert (await said(line, "hello"))[0] == 4
+
+    asyncio.run(charge())
+    own = platform.directory.parties[charger.id].operator_id
+    operators = [p for p in platform.directory.parties.values() if p.role is Role.OPERATOR]
+    tokens = {p.party_id: enrol.new_token(platform.database, platform.vault, p) for p in operators}
+    platform.refresh()
+    assert own in tokens
+    assert len(tokens) > 1
+    for operator, token in tokens.items():
+        read = {"headers": {"authorization": f"Bearer {token}"}, "timeout": 10}
+        http = charger.url.replace("ws://", "http://")
+        receipt = httpx.get(f"{http}/api/receipts/0", **read)  # type: ignore[arg-type]
+        refused = httpx.get(f"{http}/api/refused", **read).json()  # type: ignore[arg-type]
+        assert receipt.status_code == (200 if operator == own else 404)
+        assert [r["rule"] for r in refused] == (["ocpp.frame"] if operator == own else [])
 
 
 def test_an_operator_s_relay_sends_on_what_its_chargers_say_and_keeps_its_own_orders_to_itself(

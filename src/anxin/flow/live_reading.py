@@ -31,9 +31,12 @@ def refused(platform: Platform, operator_id: str | None, before: int | None, lim
 
 
 def receipt(platform: Platform, operator_id: str | None, index: int) -> Receipt | None:
-    """Return a receipt; an operator gets those of his own messages alone."""
+    """Return a receipt; an operator gets those of his own messages and of his chargers alone."""
     found = messages.receipt(platform.database, index) if 0 <= index < 1 << 62 else None
-    return found if found is not None and operator_id in (None, found.sender) else None
+    if found is None or operator_id in (None, found.sender):
+        return found
+    sender = platform.directory.parties.get(found.sender)
+    return found if sender is not None and sender.operator_id == operator_id else None
 
 
 def status(platform: Platform) -> dict[str, Any]:

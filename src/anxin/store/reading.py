@@ -35,13 +35,14 @@ def page(
     return rows
 
 
-def refused(database: Database, sender: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Return entries of the failed-write ledger, newest first; of one sender where one is given."""
+def refused(database: Database, operator_id: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return entries of the failed-write ledger, newest first; of an operator and his chargers where one is given."""
     with database.transaction() as connection:
         cursor = connection.cursor(row_factory=dict_row)
         return cursor.execute(
             "select refused_id, at_utc_ms, door, sender, message_id, rule, field, detail, corrected_by from refused"
-            " where (%(sender)s::text is null or sender = %(sender)s)"
+            " where (%(operator)s::text is null or sender = %(operator)s"
+            " or sender in (select party_id from party where operator_id = %(operator)s))"
             " and (%(before)s::bigint is null or refused_id < %(before)s) order by refused_id desc limit %(limit)s",
-            {"sender": sender, "before": before, "limit": min(limit, MAX_PAGE)},
+            {"operator": operator_id, "before": before, "limit": min(limit, MAX_PAGE)},
         ).fetchall()
