@@ -72,8 +72,8 @@ class _Door:
             refusal = Response(status_code=401, headers={"WWW-Authenticate": 'Basic realm="OCPP"'})
             await _deny(websocket, refusal)
             return
-        older = self.connections.get(charger_id)
-        if older is None and len(self.connections) >= self.platform.settings.ocpp_max_connections:
+        full = len(self.connections) >= self.platform.settings.ocpp_max_connections
+        if full and charger_id not in self.connections:
             refusal = answer(503, "busy", "as many chargers are connected as this platform serves")
             refusal.headers["Retry-After"] = RETRY_AFTER_S
             await _deny(websocket, refusal)
@@ -85,6 +85,8 @@ class _Door:
         if protocol is None:
             await websocket.close(PROTOCOL_ERROR, "no common OCPP version")
             return
+        # Looked up after the last wait: of several that come at once each ends the one before it.
+        older = self.connections.get(charger_id)
         if older is not None:
             older.end(NORMAL, "a newer connection of this charger")
         connection = _Connection(self, websocket, admission, protocol)
