@@ -123,7 +123,11 @@ def worst(rule: Rule) -> Severity:
 
 
 def _looks_at(rule: Rule) -> list[str]:
-    grounds = (("one transaction's records", rule.on_record), ("all facts", rule.on_facts))
+    grounds = (
+        ("one transaction's records", rule.on_record),
+        ("all facts", rule.on_facts),
+        ("messages at a door", rule.on_conflict),
+    )
     return [name for name, check in grounds if check is not None]
 
 

@@ -92,6 +92,25 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two messages of one kind, sender and id with other bytes. Both are kept; what it means is a rule's to say.
+
+    first_index, index   places in the log of the one that came first, and of this one
+    operator_id, meter_id, connector_id   whom it is about, by the register; None where it does not say
+    """
+
+    kind: Kind
+    sender: str
+    message_id: str
+    first_index: int
+    index: int
+    received_utc_ms: int
+    operator_id: str | None = None
+    meter_id: str | None = None
+    connector_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A message that was not accepted, as the failed-write ledger keeps it for its sender to read and correct.
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 
 from anxin.domain.party import Party
 from anxin.evidence.note import Signer
-from anxin.faces.rights import Right, allowed, tenant_of
+from anxin.faces.rights import Right, allowed, sent_by, tenant_of
 from anxin.flow import live_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import receipt_document
@@ -47,12 +47,12 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     @routes.get("/refused")
     def read_refused(party: Party = refused, before: int | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
         """The failed-write ledger: what was not accepted, with field and rule."""
-        return live_reading.refused(platform, tenant_of(party), before, limit)
+        return live_reading.refused(platform, sent_by(party), before, limit)
 
     @routes.get("/receipts/{index}")
     def read_receipt(index: int, party: Party = receipts) -> dict[str, Any]:
         """The receipt of one message."""
-        found = live_reading.receipt(platform, tenant_of(party), index)
+        found = live_reading.receipt(platform, sent_by(party), index)
         if found is None:
             raise HTTPException(404, f"no receipt {index} of yours")
         return receipt_document(signer, found)

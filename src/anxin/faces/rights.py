@@ -18,6 +18,8 @@ class Right(StrEnum):
     READ_FINDINGS = "judge:findings:read"
     READ_REFUSED = "intake:refused:read"
     CORRECT_REFUSED = "intake:refused:correct"
+    SEND_BENCH_RESULT = "intake:bench_results:send"
+    SEND_SEAL_EVENT = "intake:seal_events:send"
     READ_RECEIPTS = "intake:receipts:read"
 
 
@@ -25,12 +27,12 @@ _OWN = frozenset({Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, 
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.INSPECTOR: frozenset(Right) - _SENDERS,
-    Role.OPERATOR: _OWN | _SENDERS,
+    Role.INSPECTOR: frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT},
+    Role.OPERATOR: _OWN | _SENDERS | {Right.SEND_SEAL_EVENT},
     Role.ADMIN: frozenset(),
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),
-    Role.BENCH: frozenset(),
+    Role.BENCH: _SENDERS | {Right.READ_REFUSED, Right.READ_RECEIPTS, Right.SEND_BENCH_RESULT, Right.SEND_SEAL_EVENT},
 }
 
 
@@ -56,3 +58,13 @@ def tenant_of(party: Party) -> str | None:
     if party.operator_id is None:
         raise HTTPException(403, "this party belongs to no operator")
     return party.operator_id
+
+
+def sender_of(party: Party) -> str:
+    """Return as whom a party sends: an operator's people as the operator, anyone else as itself."""
+    return party.operator_id if party.role is Role.OPERATOR and party.operator_id else party.party_id
+
+
+def sent_by(party: Party) -> str | None:
+    """Return whose messages a party reads: None for an inspector, who reads all."""
+    return None if party.role is Role.INSPECTOR else sender_of(party)

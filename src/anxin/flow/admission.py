@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from anxin.domain.batch import Batch
 from anxin.domain.errors import FormatError
 from anxin.domain.message import Kind, Message, Refused
+from anxin.domain.party import Role
+from anxin.domain.seal_event import SealAct
 from anxin.flow import ocpi_parties, tcec102_decoding
 from anxin.flow.meter_messages import envelope_message
 from anxin.flow.ocpi_cdrs import checked_cdr
 from anxin.flow.platform import Directory
 from anxin.flow.tcec102_decoding import TcecFacts
-from anxin.formats import tcec102, tcec102_check
+from anxin.formats import bench_documents, tcec102, tcec102_check
 
 
 class NotAdmittedError(FormatError):
@@ -49,6 +51,8 @@ class Grounds:
     zone: str
 
 
+#: What an operator may report of the seals on his own chargers.
+OPERATOR_SEAL_ACTS = frozenset({SealAct.CHECKED, SealAct.BROKEN})
 Check = Callable[[bytes, Grounds], Admitted]
 
 
@@ -150,6 +154,34 @@ def _ocpi_cdr(payload: bytes, grounds: Grounds) -> Admitted:
     return Admitted(checked_cdr(payload, speaks_for), payload)
 
 
+def _bench_result(payload: bytes, grounds: Grounds) -> Admitted:
+    result = bench_documents.bench_result(payload).verification
+    _require_charger(result.charger_id, grounds, "bench.charger", result.certificate_no)
+    return Admitted(result.certificate_no, payload)
+
+
+def _seal_event(payload: bytes, grounds: Grounds) -> Admitted:
+    event = bench_documents.seal_event(payload)
+    message_id = f"{event.charger_id}/{event.seal_id}/{event.act.value}/{event.at_utc_ms}"
+    _require_charger(event.charger_id, grounds, "seal.charger", message_id)
+    party = grounds.directory.parties.get(grounds.sender)
+    if party is not None and party.role is Role.OPERATOR and event.act not in OPERATOR_SEAL_ACTS:
+        # Whoever is supervised does not seal himself: he says what he saw.
+        detail = f"an operator reports {', '.join(sorted(OPERATOR_SEAL_ACTS))}; {event.act.value} is the inspector's"
+        raise NotAdmittedError("seal.event", detail, "event", message_id)
+    return Admitted(message_id, payload)
+
+
+def _require_charger(charger_id: str, grounds: Grounds, rule: str, message_id: str) -> None:
+    """A charger of the register; one of the sender's own where the sender belongs to an operator."""
+    owners = {c.operator_id for c in grounds.directory.register.connectors if c.charger_id == charger_id}
+    party = grounds.directory.parties.get(grounds.sender)
+    tenant = party.operator_id if party is not None else None
+    if not owners or (tenant is not None and tenant not in owners):
+        # Another's charger is answered as one that is not there.
+        raise NotAdmittedError(rule, "the register knows no such charger of yours", "charger_id", message_id)
+
+
 #: Kind -> its check.
 CHECKS: Mapping[Kind, Check] = {
     Kind.TCEC_ORDER: _tcec_order,
@@ -158,4 +190,6 @@ CHECKS: Mapping[Kind, Check] = {
     Kind.TCEC_STATION: _tcec_station,
     Kind.OCPI_CDR: _ocpi_cdr,
     Kind.METER_ENVELOPE: _meter_envelope,
+    Kind.BENCH_RESULT: _bench_result,
+    Kind.SEAL_EVENT: _seal_event,
 }

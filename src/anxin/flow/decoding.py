@@ -10,12 +10,13 @@ from anxin.domain.batch import Batch
 from anxin.domain.connector_status import StatusReport
 from anxin.domain.errors import AnxinError, FormatError
 from anxin.domain.message import Kind, Message
-from anxin.domain.register import Register
+from anxin.domain.register import Register, Verification
+from anxin.domain.seal_event import SealEvent
 from anxin.domain.source import Reject, Source
 from anxin.flow import ocpi_decoding, tcec102_decoding
 from anxin.flow.ocpp_messages import contents_of
 from anxin.flow.platform import Directory
-from anxin.formats import meter_envelope, tables
+from anxin.formats import bench_documents, meter_envelope, tables
 from anxin.formats.table_mapping import parse_mapping
 
 LOG = logging.getLogger("anxin.judge")
@@ -23,13 +24,16 @@ LOG = logging.getLogger("anxin.judge")
 
 @dataclass(slots=True)
 class Decoded:
-    """What one message says. `declared` is what an operator says of his own stations, connectors and tariffs."""
+    """What one message says. `declared` is what an operator says of his own stations, connectors and tariffs;
+    `verifications` and `seal_events` are what benches and inspectors report."""
 
     index: int
     message: Message
     batch: Batch = field(default_factory=Batch)
     statuses: list[StatusReport] = field(default_factory=list)
     declared: Register = field(default_factory=Register)
+    verifications: list[Verification] = field(default_factory=list)
+    seal_events: list[SealEvent] = field(default_factory=list)
 
 
 def source_of(index: int) -> str:
@@ -50,6 +54,10 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
         elif message.kind in ocpi_decoding.KINDS:
             said = ocpi_decoding.read(message, source, received_utc_ms, directory, zone)
             decoded.batch, decoded.statuses, decoded.declared = said.batch, said.statuses, said.declared
+        elif message.kind is Kind.BENCH_RESULT:
+            decoded.verifications.append(bench_documents.bench_result(message.payload).verification)
+        elif message.kind is Kind.SEAL_EVENT:
+            decoded.seal_events.append(bench_documents.seal_event(message.payload))
         else:
             decoded.batch = _batch(message, source, directory, zone)
     except AnxinError as error:

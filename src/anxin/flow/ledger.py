@@ -109,8 +109,8 @@ def _message(platform: Platform, entry: Entry, payload: bytes) -> Message:
         raise NotAdmittedError("correction.kind", detail) from None
     admitted = admit(kind, payload, Grounds(sender, platform.directory, platform.settings.zone))
     message_id = admitted.message_id
-    if kind is Kind.TCEC_STATUS:
-        # A status is named by when it was sent; one of the ledger by its entry.
+    if kind in (Kind.TCEC_STATUS, Kind.TCEC_STATION):
+        # A state is named by when it was sent; one of the ledger by its entry.
         message_id = f"{message_id}@ledger{entry.refused_id}"
     return Message(kind, sender, message_id, admitted.payload)
 

@@ -26,6 +26,7 @@ from typing import Any
 from anxin.domain.batch import JudgedRecord, Side
 from anxin.domain.errors import EngineError, StoreError
 from anxin.domain.source import Deviation
+from anxin.flow.conflicts import keep_conflicts
 from anxin.flow.decoding import Decoded, decode
 from anxin.flow.facts_of_records import sessions_of, side_of
 from anxin.flow.intake import now_utc_ms
@@ -36,6 +37,7 @@ from anxin.store import facts as store
 from anxin.store import messages, verdicts
 from anxin.store.declarations import put_declarations
 from anxin.store.facts import HOUR_MS, OPERATOR, SignedFact, Touch
+from anxin.store.reports import put_reports
 from anxin.trust.verify import judge_signed
 
 LOG = logging.getLogger("anxin.judge")
@@ -121,10 +123,14 @@ class Judge:
             self._keep_orders(connection, decoded)
             touches = self._keep_records(connection, judged, wanted)
             touches += [t for d in decoded for t in self._touches_of_orders(d)]
+            since = self._keep_reports(connection, decoded, now)
             later = [self._later(t, now) for t in touches]
             totals = [t for d in decoded for t in self._touches_of_totals(d, now)]
-            store.touch(connection, [*touches, *later, *totals])
+            store.touch(connection, [*touches, *later, *totals, *since])
+            keep_conflicts(connection, wanted, self.platform.directory, self.slices.standing(now))
             store.advance(connection, new[-1] + 1 if new else 0, again)
+        if since:
+            self.platform.refresh()
         return len(wanted)
 
     def _decoded(self, indexes: Sequence[int]) -> list[Decoded]:
@@ -187,6 +193,24 @@ class Judge:
         store.replace_records(connection, keys, sessions, periods, findings)
         return touches
 
+    def _keep_reports(self, connection: object, decoded: Sequence[Decoded], now: int) -> list[Touch]:
+        """Keep what benches and seals report; every session since then is judged anew where they stand."""
+        verified = [(d.index, v) for d in decoded for v in d.verifications]
+        events = [(d.index, e) for d in decoded for e in d.seal_events]
+        if not verified and not events:
+            return []
+        put_reports(connection, verified, events)
+        since: dict[str, int] = {}
+        for charger, at in [(v.charger_id, v.verified_utc_ms) for _, v in verified] + [
+            (e.charger_id, e.at_utc_ms) for _, e in events
+        ]:
+            since[charger] = min(at, since.get(charger, at))
+        return [
+            Touch(c.connector_id, since[c.charger_id], max(now, since[c.charger_id]))
+            for c in self.platform.directory.register.connectors
+            if c.charger_id in since
+        ]
+
     def _connector_of_meter(self, meter_id: str | None) -> str:
         """Where a record without a place belongs: its meter's connector, else the meter itself."""
         found = self.slices.connector_of_meter.get(meter_id or "")
@@ -220,7 +244,7 @@ class Judge:
 
     def _judge_due(self, now: int) -> tuple[int, int, int]:
         self.slices.follow(self.platform.directory)
-        places = store.due_places(self.database, now, MAX_SPAN_MS, MAX_PLACES)
+        places = _of_one_time(store.due_places(self.database, now, MAX_SPAN_MS, MAX_PLACES))
         totals = store.due_totals(self.database, now, MAX_TOTALS)
         done = [self._judge_some(some, now) for some in (places, totals) if some]
         return len(places) + len(totals), sum(v for v, _ in done), sum(f for _, f in done)
@@ -249,6 +273,16 @@ class Judge:
         with self.database.transaction() as connection:
             store.postpone(connection, due[0], now + HOUR_MS)
         return 0, 0
+
+
+def _of_one_time(due: list[Touch]) -> list[Touch]:
+    """What ends at about one time too. A long time (a late report, an upload of a month) takes fewer places at once,
+    so that no slice grows beyond what many places of a short time make."""
+    if not due:
+        return due
+    first, longest = due[0], max(due[0].to_utc_ms - due[0].from_utc_ms, MAX_SPAN_MS)
+    near = [t for t in due if t.to_utc_ms - first.to_utc_ms <= MAX_SPAN_MS]
+    return near[: max(1, MAX_PLACES * MAX_SPAN_MS // longest)]
 
 
 def _exchange(connection: Any, judged: JudgedSlice) -> tuple[int, int]:

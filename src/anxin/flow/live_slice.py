@@ -101,7 +101,7 @@ class SliceJudge:
         # The neighbours on both sides of a change are judged anew with it; the rest of the slice is only looked at.
         scope = Scope(places, low - self.window_ms // 2, high + self.window_ms // 2)
         sessions, findings = self._run(found, STREAMS | self._present, as_of_utc_ms, self._rules)
-        standing = self._standing(as_of_utc_ms)
+        standing = self.standing(as_of_utc_ms)
         in_focus = [s for s in sessions if self._in_scope(s, scope)]
         keys = {s["session_no"]: _key(s) for s in sessions}
         focus_numbers = {s["session_no"] for s in in_focus}
@@ -140,7 +140,7 @@ class SliceJudge:
         low = min((*(t.from_utc_ms for t in touches), *(t.start_utc_ms for t in found.operator_totals)))
         high = max((*(t.to_utc_ms for t in touches), *(t.end_utc_ms for t in found.operator_totals)))
         scope = Scope(sorted({t.place for t in touches}), low, high)
-        return JudgedSlice(scope, [], kept, (TOTALS_RULE,), self._standing(as_of_utc_ms))
+        return JudgedSlice(scope, [], kept, (TOTALS_RULE,), self.standing(as_of_utc_ms))
 
     def _run(
         self, found: Slice, present: frozenset[str], as_of_utc_ms: int, only: frozenset[str]
@@ -159,7 +159,8 @@ class SliceJudge:
         sessions, findings = book.judge(facts)
         return sessions.to_pylist(), findings.to_pylist()
 
-    def _standing(self, as_of_utc_ms: int) -> Standing:
+    def standing(self, as_of_utc_ms: int) -> Standing:
+        """Return under what a judgement at this moment is given."""
         return Standing(self.policy.sha256, SOFTWARE, as_of_utc_ms, now_utc_ms())
 
     def _place(self, session: dict[str, Any]) -> str | None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from anxin.domain.party import Credential, Party
-from anxin.domain.register import Connector, Register, Station
+from anxin.domain.register import Connector, Register, Station, Verification
+from anxin.domain.seal_event import SealEvent, seals_of
 from anxin.flow.intake import Intake, now_utc_ms
 from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.settings import Settings
 from anxin.store import parties as store
 from anxin.store.database import Database
+from anxin.store.reports import load_reports
 from anxin.trust.keyring import KeyRing
 from anxin.trust.vault import Vault
 
@@ -81,11 +83,20 @@ class Directory:
         return None if connector is None else connector.operator_id
 
 
+def with_reports(register: Register, verified: Sequence[Verification], events: Sequence[SealEvent]) -> Register:
+    """Return the register with what benches and inspectors reported. The authority's own entries stand.
+
+    Of two results of one charger under one certificate number the first one kept counts; the other is a finding.
+    """
+    known = {(v.charger_id, v.certificate_no): v for v in (*reversed(verified), *register.verifications)}
+    return replace(register, verifications=tuple(known.values()), seals=seals_of(register.seals, events))
+
+
 def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> Directory:
     """Return the directory as the database has it now."""
     version = store.version(database)  # read first: a change during the reading is noticed at the next look
     parties = {p.party_id: p for p in store.load_parties(database)}
-    register = store.load_register(database)
+    register = with_reports(store.load_register(database), *load_reports(database))
     content_keys: dict[str, tuple[ContentKey, Credential]] = {}
     tcec: dict[str, list[TcecSecrets]] = {}
     by_lookup: dict[tuple[str, str], Credential] = {}

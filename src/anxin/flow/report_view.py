@@ -122,9 +122,12 @@ def _policy(judged: Judged) -> PolicyView:
 
 
 def _missing(judged: Judged) -> dict[str, tuple[str, ...]]:
-    """Rules that were not run, with what they lacked: the judge's, and those that look at records alone."""
+    """Rules that were not run, with what they lacked: the judge's, those that look at records alone, and those that
+    look at messages of a door, which no file holds."""
     present = judged.verdicts.ground.facts.present
-    missing = {rule.id: ("records",) for rule in rule_book() if rule.on_facts is None and "records" not in present}
+    apart = [rule for rule in rule_book() if rule.on_facts is None]
+    missing = {rule.id: ("records",) for rule in apart if rule.on_record is not None and "records" not in present}
+    missing |= {rule.id: ("messages",) for rule in apart if rule.on_record is None}
     return {**missing, **dict(judged.verdicts.not_run)}
 
 

@@ -1,12 +1,13 @@
 """What a rule is. One rule a file under rules/; each file ends in one `RULE = Rule(...)`.
 
-A rule may look at two grounds, either or both:
+A rule may look at three grounds, one or more of them:
 
 - `on_record`: the judged records of one transaction, in plain Python, when a record is decoded (`anxin check`
   and the import of an audit run the same function);
-- `on_facts`: all facts at once, as Ibis expressions over the tables of `facts.Facts`, on any engine.
+- `on_facts`: all facts at once, as Ibis expressions over the tables of `facts.Facts`, on any engine;
+- `on_conflict`: two messages that came in at a door under one id, on the running platform alone.
 
-Both yield raw findings (`RawFinding`, or a table with the same columns); `render` turns them into the sentences.
+All yield raw findings (`RawFinding`, or a table with the same columns); `render` turns them into the sentences.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from anxin.domain.finding import Severity
 
 if TYPE_CHECKING:
     from anxin.domain.batch import Transaction
+    from anxin.domain.message import Conflict
     from anxin.reconcile.policy import Policy
 
 #: Between the ids of one finding: the unit separator of ASCII, which no operator writes into an id.
@@ -99,6 +101,7 @@ class Rule:
     on_record: Callable[[Transaction, Policy], list[RawFinding]] | None = None
     # An Ibis table with the columns of RawFinding, or several of them; typed loosely because Ibis carries no types.
     on_facts: Callable[[Any, Policy], list[Any]] | None = None
+    on_conflict: Callable[[Conflict], list[RawFinding]] | None = None
     causes_by_id: dict[str, Cause] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -123,7 +123,8 @@ def messages_of_transactions(connection: Any, keys: Sequence[str], without: Sequ
 
 def forget_messages(connection: Any, indexes: Sequence[int]) -> None:
     """Delete the facts of messages that are decoded again."""
-    for table in ("fact_order", "fact_order_period", "fact_operator_total", "fact_signed_record", "deviation"):
+    facts = ("fact_order", "fact_order_period", "fact_operator_total", "fact_signed_record", "fact_verification")
+    for table in (*facts, "fact_seal_event", "deviation"):
         connection.execute(f"delete from {table} where message_index = any(%s)".encode(), (list(indexes),))
 
 

@@ -191,5 +191,10 @@ def version(database: Database) -> int:
     return int(row[0]) if row else 0
 
 
+def register_changed(connection: Any) -> None:
+    """Let every process read parties, credentials and register anew."""
+    _changed(connection)
+
+
 def _changed(connection: Any) -> None:
     connection.execute("update counter set value = value + 1 where name = 'register_version'")

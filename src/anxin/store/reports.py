@@ -1,0 +1,44 @@
+"""What test benches and seals reported, as facts. The directory puts them beside the register's own entries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from anxin.domain.register import Verification
+from anxin.domain.seal_event import SealAct, SealEvent
+from anxin.store.database import Database
+from anxin.store.parties import register_changed
+
+_VERIFICATION = tuple(f.name for f in dataclasses.fields(Verification))
+_EVENT = tuple(f.name for f in dataclasses.fields(SealEvent))
+
+
+def put_reports(
+    connection: Any, verified: Iterable[tuple[int, Verification]], events: Iterable[tuple[int, SealEvent]]
+) -> None:
+    """Enter results and events, each with its message, and let every process read the register anew."""
+    for table, names, rows in (
+        ("fact_verification", _VERIFICATION, [(i, *(getattr(v, n) for n in _VERIFICATION)) for i, v in verified]),
+        ("fact_seal_event", _EVENT, [(i, *(getattr(e, n) for n in _EVENT)) for i, e in events]),
+    ):
+        marks = ", ".join(["%s"] * (len(names) + 1))
+        connection.cursor().executemany(
+            f"insert into {table} (message_index, {', '.join(names)}) values ({marks})"
+            " on conflict (message_index) do nothing".encode(),
+            rows,
+        )
+    register_changed(connection)
+
+
+def load_reports(database: Database) -> tuple[list[Verification], list[SealEvent]]:
+    """Return all results and events, in the order in which they were kept."""
+    with database.transaction() as connection:
+        verified = connection.execute(
+            f"select {', '.join(_VERIFICATION)} from fact_verification order by message_index".encode()
+        ).fetchall()
+        events = connection.execute(
+            f"select {', '.join(_EVENT)} from fact_seal_event order by message_index".encode()
+        ).fetchall()
+    return [Verification(*r) for r in verified], [SealEvent(r[0], r[1], r[2], SealAct(r[3]), r[4]) for r in events]
