@@ -30,6 +30,10 @@ class Settings:
     max_skew_s            a T/CEC TimeStamp farther from our clock is refused (ac1982/tcec-ev-charging: 5 minutes)
     token_valid_s         validity of a T/CEC AccessToken (T/CEC 102.4: 7200 s in the published examples)
     refused_kept          entries of the failed-write ledger kept for each sender
+    upload_max_bytes      bytes of one uploaded file
+    upload_max_unpacked_bytes   bytes that it unpacks to (XLSX, Parquet, .gz), by what it states and by what it is
+    upload_max_rows       rows of one uploaded file
+    upload_readers        uploads read at once, each in a process of its own
     commit_interval_ms    how long a group commit waits for company
     max_queue             messages waiting for a commit; beyond it the platform answers 503 with Retry-After
     publish_interval_ms   how often the log's tiles and checkpoint are written
@@ -63,6 +67,10 @@ class Settings:
     max_skew_s: int = 300
     token_valid_s: int = 7_200
     refused_kept: int = 10_000
+    upload_max_bytes: int = 16 * 1024 * 1024
+    upload_max_unpacked_bytes: int = 256 * 1024 * 1024
+    upload_max_rows: int = 200_000
+    upload_readers: int = 2
     commit_interval_ms: int = 5
     max_queue: int = 20_000
     publish_interval_ms: int = 1_000

@@ -19,6 +19,7 @@ class Right(StrEnum):
     READ_REFUSED = "intake:refused:read"
     CORRECT_REFUSED = "intake:refused:correct"
     SEND_BENCH_RESULT = "intake:bench_results:send"
+    SEND_UPLOAD = "intake:uploads:send"
     SEND_SEAL_EVENT = "intake:seal_events:send"
     READ_RECEIPTS = "intake:receipts:read"
 
@@ -27,8 +28,8 @@ _OWN = frozenset({Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, 
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.INSPECTOR: frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT},
-    Role.OPERATOR: _OWN | _SENDERS | {Right.SEND_SEAL_EVENT},
+    Role.INSPECTOR: frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD},
+    Role.OPERATOR: _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD},
     Role.ADMIN: frozenset(),
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),

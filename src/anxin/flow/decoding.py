@@ -16,8 +16,8 @@ from anxin.domain.source import Reject, Source
 from anxin.flow import ocpi_decoding, tcec102_decoding
 from anxin.flow.ocpp_messages import contents_of
 from anxin.flow.platform import Directory
-from anxin.formats import bench_documents, meter_envelope, tables
-from anxin.formats.table_mapping import parse_mapping
+from anxin.flow.upload_reading import kept_reading
+from anxin.formats import bench_documents, meter_envelope
 
 LOG = logging.getLogger("anxin.judge")
 
@@ -69,6 +69,7 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
         decoded.batch.rejects.append(Reject(Source(source, 1), "message.undecodable", detail))
     # When it came is what this platform saw, not what a sender writes.
     decoded.batch.orders = [replace(o, received_utc_ms=received_utc_ms) for o in decoded.batch.orders]
+    decoded.batch.sessions = [replace(s, received_utc_ms=received_utc_ms) for s in decoded.batch.sessions]
     decoded.batch.signed_records = [replace(r, received_utc_ms=received_utc_ms) for r in decoded.batch.signed_records]
     return decoded
 
@@ -76,8 +77,9 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
 def _batch(message: Message, source: str, directory: Directory, zone: str) -> Batch:
     match message.kind:
         case Kind.TABLE_ORDERS | Kind.TABLE_RECORDS:
-            mapping = parse_mapping(message.envelope, source) if message.envelope else None
-            return tables.decode_table(message.payload, source, mapping)
+            if message.envelope is None:
+                raise FormatError("upload.envelope", "an upload without the envelope that says how it was read")
+            return kept_reading(message.payload, message.envelope, source, message.sender, zone)
         case Kind.METER_ENVELOPE:
             key = directory.content_keys.get(meter_envelope.parse(message.payload).key_id)
             keys = () if key is None else (key[0],)

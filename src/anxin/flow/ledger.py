@@ -23,6 +23,7 @@ from anxin.flow.admission import Grounds, NotAdmittedError, admit
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Directory, Platform
 from anxin.flow.refusal_words import place_of, sentences
+from anxin.flow.uploads import corrected_row
 from anxin.store import ledger as store
 from anxin.store import messages
 from anxin.store.ledger import Entry
@@ -107,6 +108,8 @@ def _message(platform: Platform, entry: Entry, payload: bytes) -> Message:
     except ValueError:
         detail = f"what was sent to {entry.refused.door} says no kind: send it again at its door"
         raise NotAdmittedError("correction.kind", detail) from None
+    if kind in (Kind.TABLE_ORDERS, Kind.TABLE_RECORDS):
+        return corrected_row(platform, entry.refused, payload)
     admitted = admit(kind, payload, Grounds(sender, platform.directory, platform.settings.zone))
     message_id = admitted.message_id
     if kind in (Kind.TCEC_STATUS, Kind.TCEC_STATION):

@@ -25,6 +25,7 @@ from typing import Any
 
 from anxin.domain.batch import JudgedRecord, Side
 from anxin.domain.errors import EngineError, StoreError
+from anxin.domain.meter_record import MeterSession
 from anxin.domain.source import Deviation
 from anxin.flow.conflicts import keep_conflicts
 from anxin.flow.decoding import Decoded, decode
@@ -122,6 +123,7 @@ class Judge:
                 store.forget_messages(connection, again)
             self._keep_orders(connection, decoded)
             touches = self._keep_records(connection, judged, wanted)
+            touches += self._keep_unsigned(connection, decoded)
             touches += [t for d in decoded for t in self._touches_of_orders(d)]
             since = self._keep_reports(connection, decoded, now)
             later = [self._later(t, now) for t in touches]
@@ -185,13 +187,22 @@ class Judge:
             sessions += [(key, s) for s in made.sessions]
             periods += [(key, p) for p in made.periods]
             findings += [(key, f) for f in made.findings]
-            for s in made.sessions:
-                place = s.connector_id or self._connector_of_meter(s.meter_id)
-                begin, end = s.begin_utc_ms or s.end_utc_ms, s.end_utc_ms or s.begin_utc_ms
-                received = s.received_utc_ms or 0
-                touches.append(Touch(place, begin or received, end or received))
+            touches += [self._touch_of_session(s) for s in made.sessions]
         store.replace_records(connection, keys, sessions, periods, findings)
         return touches
+
+    def _keep_unsigned(self, connection: object, decoded: Sequence[Decoded]) -> list[Touch]:
+        """Keep records of uploaded tables, which carry no signature: each stands alone."""
+        sessions = [(f"~{s.source_file}/{s.source_row}", s) for d in decoded for s in d.batch.sessions]
+        if sessions:
+            store.replace_records(connection, [key for key, _ in sessions], sessions, [], [])
+        return [self._touch_of_session(s) for _, s in sessions]
+
+    def _touch_of_session(self, session: MeterSession) -> Touch:
+        place = session.connector_id or self._connector_of_meter(session.meter_id)
+        begin, end = session.begin_utc_ms or session.end_utc_ms, session.end_utc_ms or session.begin_utc_ms
+        received = session.received_utc_ms or 0
+        return Touch(place, begin or received, end or received)
 
     def _keep_reports(self, connection: object, decoded: Sequence[Decoded], now: int) -> list[Touch]:
         """Keep what benches and seals report; every session since then is judged anew where they stand."""

@@ -95,6 +95,12 @@ ZH = {
     "upload.dialect": "文件种类无法识别",
     "upload.lines": "JSON 文件应每行一条",
     "upload.mapping": "映射文件不合法",
+    "upload.form": "表单中没有文件，或表单无法读取",
+    "upload.envelope": "上传的文件缺少读取说明",
+    "upload.nothing": "文件中没有一行可以接收，请先核对映射",
+    "upload.resources": "读取该文件所需的内存或时间超过限度",
+    "upload.size": "文件过大",
+    "upload.unreadable": "文件无法读取",
     "upload.rows": "文件行数超过设定上限",
     "upload.unpacked": "文件解压后超过设定上限",
 }  # fmt: skip
