@@ -93,5 +93,9 @@ bench-signatures: $(VENV)/.bench  ## signatures against openssl; a million recor
 bench-detection: $(VENV)/.bench  ## recall and false alarms on a million sessions that really sign
 	$(BIN)/python -m bench.detection
 
+.PHONY: bench-mqtt
+bench-mqtt: $(VENV)/.bench  ## meters over MQTT: records a second, publish to receipt
+	$(BIN)/python -m bench.mqtt
+
 clean:  ## remove what was built
 	rm -rf $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -52,6 +52,13 @@ class Settings:
     ocpi_hosts            `public`: an operator's OCPI platform may be any public host, by https; `named`: only those
                           that the administrator named for him
     ocpi_timeout_s        an operator's OCPI platform that does not answer so long is given up
+    mqtt_url              broker of the meters' MQTT door, mqtt://host:port or mqtts://host:port; empty: no such door
+    mqtt_version          3.1.1 or 5
+    mqtt_topic_prefix     levels before the meter's id
+    mqtt_login_file       file of two lines, user and password
+    mqtt_ca_file          certificates (PEM) that the broker's is checked against; empty: the system's
+    mqtt_share_group      shared subscription group, where several platforms' processes share the records
+    mqtt_window           messages that the broker may hand over before they are answered
     log_level             debug, info, warning or error
     """
 
@@ -90,6 +97,13 @@ class Settings:
     ocpi_name: str = "安心充电 Anxin Charging"
     ocpi_hosts: str = "public"
     ocpi_timeout_s: int = 10
+    mqtt_url: str = ""
+    mqtt_version: str = "3.1.1"
+    mqtt_topic_prefix: str = "meter/v1"
+    mqtt_login_file: str = ""
+    mqtt_ca_file: str = ""
+    mqtt_share_group: str = ""
+    mqtt_window: int = 1_000
     log_level: str = "info"
 
 

@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
             serving.Child("log", log_child),
             serving.Child("web", web_child),
         ]
+        if settings.mqtt_url:
+            children.append(serving.Child("mqtt", mqtt_child))
         note = ""
         if args.command == "run":
             note = _enrol(platform, settings, args)
@@ -139,6 +141,18 @@ def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     server.run()
+    platform.database.close()
+
+
+def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Serve the meters' door over MQTT until stopped."""
+    import asyncio
+
+    from anxin.assembly import open_platform
+    from anxin.faces.mqtt import serve_meters
+
+    platform = open_platform(settings, url)
+    asyncio.run(serve_meters(platform, stop))
     platform.database.close()
 
 

@@ -62,7 +62,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
             lines += [f"# TYPE anxin_{name} gauge", f"anxin_{name} {found[name]}"]
         for name, label in (
             ("messages", "kind"), ("verdicts", "state"), ("findings", "rule"), ("severities", "severity"),
-            ("refused", "door"),
+            ("refused", "door"), ("turned_away", "rule"),
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]

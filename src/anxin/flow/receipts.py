@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 from anxin.domain.errors import EvidenceError
 from anxin.domain.message import Accepted, Receipt
-from anxin.evidence.note import Signer
+from anxin.evidence.commitment import fits
+from anxin.evidence.note import Signer, Verifier
 
 
 def receipt_text(origin: str, receipt: Receipt) -> str:
@@ -84,6 +85,23 @@ def parse_receipt(data: bytes) -> SignedReceipt:
         payload, octets["envelope_sha256"], octets["salt"], entry,
     )  # fmt: skip
     return SignedReceipt(found["origin"], receipt, signature)
+
+
+def open_receipt(document: Any, verifier: Verifier) -> Receipt:
+    """Return the receipt in a document (JSON values) whose entry fits and which this log signed. Raises EvidenceError.
+
+    The caller still has to compare sender, id and payload's SHA-256 with what he sent.
+    """
+    try:
+        held = parse_receipt(json.dumps(document).encode())
+        holds = fits(held.receipt)
+    except (TypeError, ValueError, RecursionError):
+        raise EvidenceError("not a receipt") from None
+    if not holds:
+        raise EvidenceError("the receipt's entry is not the one of its other fields")
+    if held.origin != verifier.name or not verifier.holds(receipt_text(held.origin, held.receipt), held.signature):
+        raise EvidenceError("the receipt is not signed by the log's key")
+    return held.receipt
 
 
 _FIELDS: dict[str, type] = {

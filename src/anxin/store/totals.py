@@ -25,7 +25,8 @@ _COUNTS = {
 
 
 def totals(database: Database) -> dict[str, Any]:
-    """Return counts of messages, verdicts, findings, refusals, deviations, and how far the judge is."""
+    """Return counts of messages, verdicts, findings, refusals, deviations, of what doors did not even keep, and how far
+    the judge is."""
     with database.transaction() as connection:
         found = _by_name(
             connection.execute("select name, label, sum(value) from total group by name, label order by name, label")
@@ -35,12 +36,16 @@ def totals(database: Database) -> dict[str, Any]:
         ).fetchone() or (0, 0)
         # Bucket 0 is due at 0, and nothing else is: the index on what is due counts without reading the table.
         waiting = connection.execute("select count(*) from touched where due_utc_ms = 0").fetchone()
+        turned_away = connection.execute(
+            "select door, rule, rejected from door_rejection order by door, rule"
+        ).fetchall()
     return {
         "log_size": int(size),
         "judged": int(judged),
         "places_waiting": int(waiting[0]) if waiting else 0,
         **{name: found.get(name, {}) for name in NAMES},
         "conflicts": found.get("conflicts", {}).get("all", 0),
+        "turned_away": {f"{door}.{rule}": int(count) for door, rule, count in turned_away},
     }
 
 
