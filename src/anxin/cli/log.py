@@ -47,6 +47,17 @@ def add_parser(subparsers: Any) -> None:
     monitor.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
     monitor.set_defaults(run=_monitor)
     log_check.add_parser(commands)
+    erase = commands.add_parser(
+        "erase",
+        help="删除一条消息的内容 · erase what a message said",
+        description="删除一条消息的内容与盐值，日志条目与判定保留；删除本身记入日志。 "
+        "Erase a message's bytes and salt; its entry and verdict stay, and the deed enters the log.",
+    )
+    erase.add_argument("index", metavar="INDEX", type=int, help="消息序号 · number of the message in the log")
+    erase.add_argument("--by", required=True, help="执行人或机关 · who erases")
+    erase.add_argument("--reason", required=True, help="理由，勿含当事人信息 · why; names no person concerned")
+    erase.add_argument("--data", type=Path, help="数据目录 · data folder (ANXIN_DATA_DIR, else data)")
+    erase.set_defaults(run=_erase)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,6 +137,19 @@ def _audit(args: argparse.Namespace) -> int:
         print("无误 · nothing wrong" if not audit.fault_count else f"错误 · faults: {audit.fault_count:,}")
         print(f"{seconds:.1f} s; {rate:,} /s", file=sys.stderr)
     return 1 if audit.fault_count else 0
+
+
+def _erase(args: argparse.Namespace) -> int:
+    from anxin.flow.erasing import erase
+    from anxin.flow.intake import now_utc_ms
+    from anxin.store.database import Database, migrate
+
+    settings = settings_of(args.data)
+    with database_url(settings) as url, Database(url, 2) as database:
+        migrate(database)
+        deed = erase(database, args.index, args.by, args.reason, now_utc_ms())
+    print(f"已删除 · erased: {args.index}; 记录 · deed: {deed.index}")
+    return 0
 
 
 def _answers(log: PublishedLog) -> None:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     OCPP_STATUS = "ocpp.status"
     BENCH_RESULT = "bench.result"
     SEAL_EVENT = "seal.event"
+    DEED_ERASURE = "deed.erasure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from anxin.reconcile.policy import Policy, load_policy
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
 from anxin.store.declarations import put_declarations
+from anxin.store.erasure import erased_transactions
 from anxin.store.facts import HOUR_MS, OPERATOR, SignedFact, Touch
 from anxin.store.reports import put_reports
 from anxin.trust.verify import judge_signed
@@ -120,7 +121,8 @@ class Judge:
             if not store.hold_version(connection, version):
                 return len(wanted)  # a key or the register changed meanwhile: the same messages are taken again
             if again:
-                store.forget_messages(connection, again)
+                # What was erased cannot be decoded again; its facts stay.
+                store.forget_messages(connection, [d.index for d in decoded])
             self._keep_orders(connection, decoded)
             touches = self._keep_records(connection, judged, wanted)
             touches += self._keep_unsigned(connection, decoded)
@@ -175,6 +177,8 @@ class Judge:
         if not judged:
             return []
         keys = sorted({_transaction_key(r) for _, _, r in judged})
+        # Of what was erased nothing can be put together again: the facts of those transactions stand as they are.
+        keys = sorted(set(keys) - erased_transactions(connection, keys))
         store.put_signed(connection, [_fact(i, n, r) for i, n, r in judged])
         # Records that came before belong to the same transactions: they are decoded and judged again with these.
         others = self._judged(self._decoded(store.messages_of_transactions(connection, keys, taken)))

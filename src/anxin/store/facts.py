@@ -97,7 +97,8 @@ def requeue_records_of(database: Database, key_id: str) -> int:
     """Mark every message that rests on a meter's key as to be judged again; return their number."""
     with database.transaction() as connection:
         cursor = connection.execute(
-            "insert into requeued select distinct message_index from fact_signed_record where key_id = %s"
+            "insert into requeued select distinct message_index from fact_signed_record"
+            " join message on index = message_index and payload is not null where key_id = %s"
             " on conflict do nothing",
             (key_id,),
         )
@@ -107,7 +108,9 @@ def requeue_records_of(database: Database, key_id: str) -> int:
 def requeue_all(database: Database) -> int:
     """Mark every message as to be judged again; return their number."""
     with database.transaction() as connection:
-        cursor = connection.execute("insert into requeued select index from message on conflict do nothing")
+        cursor = connection.execute(
+            "insert into requeued select index from message where payload is not null on conflict do nothing"
+        )
         return int(cursor.rowcount)
 
 

@@ -30,32 +30,37 @@ def append(database: Database, messages: Sequence[Message], received_utc_ms: int
     `entry_of(salt, message, received_utc_ms)` gives the 32 bytes that the log will hold.
     """
     with database.transaction() as connection:
-        # The lock is held to the commit: who comes next sees every message that was numbered before.
-        size = _one(connection.execute("select size from log_head for update"))
-        known = _known(connection, messages)
-        accepted: list[Accepted] = []
-        fresh: list[tuple[Any, ...]] = []
-        for message in messages:
-            identity = (message.kind.value, message.sender, message.message_id)
-            earlier = known.setdefault(identity, [])
-            digest = message.payload_sha256
-            same = next((r for r in earlier if r.payload_sha256 == digest), None)
-            if same is not None:
-                accepted.append(Accepted(same, repeated=True, conflicts_with=_first_other(earlier, same)))
-                continue
-            salt = secrets.token_bytes(SALT_BYTES)
-            receipt = Receipt(
-                size, *identity, received_utc_ms, digest, message.envelope_sha256, salt,
-                entry_of(salt, message, received_utc_ms),
-            )  # fmt: skip
-            conflict = earlier[0].index if earlier else None
-            earlier.append(receipt)
-            fresh.append((*_columns(receipt), message.payload, message.envelope, conflict))
-            accepted.append(Accepted(receipt, conflicts_with=conflict))
-            size += 1
-        if fresh:
-            _insert(connection, fresh)
-            _advance(connection, size, fresh)
+        return append_in(connection, messages, received_utc_ms, entry_of)
+
+
+def append_in(connection: Any, messages: Sequence[Message], received_utc_ms: int, entry_of: Any) -> list[Accepted]:
+    """Do as `append` does, inside a transaction that the caller commits."""
+    # The lock is held to the commit: who comes next sees every message that was numbered before.
+    size = _one(connection.execute("select size from log_head for update"))
+    known = _known(connection, messages)
+    accepted: list[Accepted] = []
+    fresh: list[tuple[Any, ...]] = []
+    for message in messages:
+        identity = (message.kind.value, message.sender, message.message_id)
+        earlier = known.setdefault(identity, [])
+        digest = message.payload_sha256
+        same = next((r for r in earlier if r.payload_sha256 == digest), None)
+        if same is not None:
+            accepted.append(Accepted(same, repeated=True, conflicts_with=_first_other(earlier, same)))
+            continue
+        salt = secrets.token_bytes(SALT_BYTES)
+        receipt = Receipt(
+            size, *identity, received_utc_ms, digest, message.envelope_sha256, salt,
+            entry_of(salt, message, received_utc_ms),
+        )  # fmt: skip
+        conflict = earlier[0].index if earlier else None
+        earlier.append(receipt)
+        fresh.append((*_columns(receipt), message.payload, message.envelope, conflict))
+        accepted.append(Accepted(receipt, conflicts_with=conflict))
+        size += 1
+    if fresh:
+        _insert(connection, fresh)
+        _advance(connection, size, fresh)
     return accepted
 
 
@@ -119,10 +124,10 @@ def _advance(connection: Any, size: int, rows: list[tuple[Any, ...]]) -> None:
 
 
 def receipt(database: Database, index: int) -> Receipt | None:
-    """Return the receipt of one message, None where there is none (or it was erased)."""
+    """Return the receipt of one message, None where there is none. Of an erased one the salt is gone."""
     with database.transaction() as connection:
         row = connection.execute(f"select {_RECEIPT} from message where index = %s", (index,)).fetchone()
-    return None if row is None or row[7] is None else Receipt(*row)
+    return None if row is None else Receipt(*row)
 
 
 def entries(database: Database, first: int, count: int) -> list[bytes]:

@@ -167,7 +167,8 @@ def change_keys(database: Database, keys: Iterable[MeterKey]) -> int:
             _PUT_ENTRY, [("key", entry_id("key", k), Jsonb(dataclasses.asdict(k))) for k in changed]
         )
         cursor = connection.execute(
-            "insert into requeued select distinct message_index from fact_signed_record where key_id = any(%s)"
+            "insert into requeued select distinct message_index from fact_signed_record"
+            " join message on index = message_index and payload is not null where key_id = any(%s)"
             " on conflict do nothing",
             ([k.key_id for k in changed],),
         )
