@@ -36,6 +36,14 @@ class Settings:
     upload_readers        uploads read at once, each in a process of its own
     commit_interval_ms    how long a group commit waits for company
     max_queue             messages waiting for a commit; beyond it the platform answers 503 with Retry-After
+    party_rate_per_s      messages a second of one party, and requests with its token; beyond it 429 with Retry-After
+    party_burst           as many at once, after a silence
+    address_rate_per_s    requests a second from one address that turn out to be nobody's
+    address_burst         as many at once
+    guesses_per_minute    credentials from one address that do not hold, at one door
+    request_within_s      a request that has not arrived as a whole by then ends with its connection
+    max_connections       connections and requests at once; beyond it 503
+    least_free_mb         less room in the data folder, and the platform says that it is not ready
     publish_interval_ms   how often the log's tiles and checkpoint are written
     witnesses             file of the log's witnesses, a line each: verifier key, URL; empty: none
     witness_quorum        cosignatures that make a checkpoint a witnessed one
@@ -80,6 +88,14 @@ class Settings:
     upload_readers: int = 2
     commit_interval_ms: int = 5
     max_queue: int = 20_000
+    party_rate_per_s: int = 500
+    party_burst: int = 5_000
+    address_rate_per_s: int = 100
+    address_burst: int = 1_000
+    guesses_per_minute: int = 30
+    request_within_s: int = 30
+    max_connections: int = 20_000
+    least_free_mb: int = 1_024
     publish_interval_ms: int = 1_000
     witnesses: str = ""
     witness_quorum: int = 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import threading
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -19,11 +21,14 @@ from anxin.city.options import CityOptions
 from anxin.cli.admin import moment
 from anxin.cli.main import main
 from anxin.domain.errors import InputError
+from anxin.domain.message import Kind
 from anxin.domain.party import Party, Role
+from anxin.domain.register import Register
 from anxin.flow import administration
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.make_city import content_key
+from anxin.flow.ocpi_parties import caller_of
 from anxin.flow.ocpp_admission import admit
 from anxin.flow.ocpp_messages import Places
 from anxin.flow.platform import Platform, load_directory
@@ -35,6 +40,8 @@ from anxin.store.embedded import EmbeddedServer, attached_url, running_url
 from anxin.trust.vault import Vault
 from tests.platform.conftest import open_folder
 from tests.platform.live_city import AS_OF_UTC_MS, enrolled
+from tests.platform.test_doors import ORDER, Operator
+from tests.platform.web import serving
 
 
 def test_a_command_uses_the_server_that_runs_and_leaves_it_running_or_starts_one_and_stops_it() -> None:
@@ -285,3 +292,74 @@ def test_what_a_running_process_sealed_under_the_old_key_meanwhile_is_sealed_aga
 
     assert rekey(platform.database, path, meanwhile) == 1
     assert len(load_directory(platform.database, Vault(path.read_bytes()).open).valid_tcec("MA0000001")) == 1
+
+
+def test_a_replay_gives_the_same_verdicts_and_says_so_where_it_does_not(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    city = enrolled(platform, chargers=8, days=1, cheats=0)
+    messages.append(platform.database, city.messages, AS_OF_UTC_MS, committed_entry)
+    monkeypatch.setenv("ANXIN_DATABASE_URL", platform.database.url)
+    words = ["rejudge", "--data", str(platform.settings.data_dir), "--json"]
+    assert main(words) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["messages"] == len(city.messages)
+    assert first["verdicts"] > 5
+    assert main([*words, "--since", "2031-01-01T00:00:00Z"]) == 0
+    assert json.loads(capsys.readouterr().out)["messages"] == 0
+    # A key that was entered past all commands: the replay alone brings it to light.
+    keys = {k.key_id: k for k in platform.directory.register.keys}
+    busiest = keys.pop(busiest_key(platform)[0])
+    other = next(iter(keys.values()))
+    wrong = dataclasses.replace(busiest, public_key=other.public_key, algorithm=other.algorithm)
+    parties.put_register(platform.database, Register(keys=(wrong,)))
+    assert main(words) == 1
+    later = json.loads(capsys.readouterr().out)
+    assert later["before"] == first["after"] != later["after"]
+
+
+def test_while_secrets_are_exchanged_under_load_nothing_valid_is_refused(
+    admin: Callable[..., Any], platform: Platform
+) -> None:
+    """Two clients send all the time, one with the old secrets until they are revoked, one with the new ones."""
+    city = enrolled(platform, chargers=6, days=1, cheats=0)
+    order = next(m for m in city.messages if m.kind is Kind.TCEC_ORDER)
+    answers: dict[str, list[int]] = {"old": [], "new": []}
+    with serving(platform) as url:
+        old = Operator(platform, url, order.sender)
+        old.login()
+        (old_id,) = [c["credential_id"] for c in admin("credentials", "list", "--party", order.sender)]
+        running = {"old": True, "new": True}
+
+        def send(name: str, operator: Operator) -> None:
+            while running[name]:
+                answers[name].append(operator.post(ORDER, operator.body(order.payload))[0])
+
+        threads = [threading.Thread(target=send, args=("old", old))]
+        threads[0].start()
+        new = Operator(platform, url, order.sender)  # gives new secrets while the old ones are in use
+        new.login()
+        threads.append(threading.Thread(target=send, args=("new", new)))
+        threads[1].start()
+        admin("rekey")
+        admin("token", "new", "--party", order.sender)
+        while min(len(a) for a in answers.values()) <= 10 and all(t.is_alive() for t in threads):
+            time.sleep(0.05)
+        running["old"] = False
+        threads[0].join(30)
+        admin("credentials", "revoke", old_id)
+        assert old.post(ORDER, old.body(order.payload))[0] == 4001
+        time.sleep(0.3)
+        running["new"] = False
+        threads[1].join(30)
+    assert set(answers["old"]) == set(answers["new"]) == {0}
+    assert min(len(a) for a in answers.values()) > 10
+
+
+def test_the_platform_of_an_operator_gets_what_lets_it_in(admin: Callable[..., Any], platform: Platform) -> None:
+    connector = enrolled(platform, chargers=6, days=1, cheats=0).city.register.connectors[0]
+    token = admin("ocpi", "token-a", "--operator", connector.operator_id, "--party", "CN*ABC")["token"]
+    caller = caller_of(platform.directory, f"Token {token}")
+    assert caller is not None
+    assert (caller.party.party_id, caller.registered) == (connector.operator_id, False)
+    assert main(["admin", "ocpi", "token-a", "--operator", connector.charger_id]) == 2

@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
     )
     load.add_argument("file", type=Path, metavar="FILE", help="register.json 或 keys.json · either file")
     _add_meter_keys(_group(groups, "meter-key", "电能表签名密钥 · meters' signing keys"))
+    _add_doors(groups)
     _leaf(groups, "rekey", "更换主密钥 · exchange the master key", _rekey)
 
 
@@ -68,6 +69,13 @@ def _add_meter_keys(group: Any) -> None:
     rotate.add_argument("key_id", metavar="KEY", help="旧密钥编号 · id of the old key")
     rotate.add_argument("file", type=Path, metavar="FILE", help="含新密钥的 keys.json · keys file with the new key")
     _since(rotate)
+
+
+def _add_doors(groups: Any) -> None:
+    invite = _leaf(_group(groups, "ocpi", "OCPI"), "token-a", "OCPI 邀请令牌 · a CREDENTIALS_TOKEN_A", _token_a)
+    invite.add_argument("--operator", required=True, metavar="OPERATOR", help="运营商编号 · operator id")
+    invite.add_argument("--host", action="append", default=[], help="其平台的主机 · a host of his platform")
+    invite.add_argument("--party", action="append", default=[], help="可代表的 OCPI 方 · a party, such as CN*ABC")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -243,3 +251,11 @@ def _rekey(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, li
     return {"sealed_again": count}, [
         f"主密钥已更换，重新加密 {count:,} 项 · master key exchanged, {count:,} sealed again"
     ]
+
+
+def _token_a(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:
+    from anxin.flow import administration, ocpi_parties
+
+    operator = administration.operator_of(database, args.operator)
+    token = ocpi_parties.invite(database, vault, operator, args.host, args.party)
+    return {"operator_id": operator.party_id, "token": token}, [token, _ONCE]

@@ -126,11 +126,14 @@ def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     from anxin.assembly import open_platform
     from anxin.faces.app import create_app
+    from anxin.faces.connection import MAX_HEAD_BYTES, REST_S, guarded_protocol
 
     platform = open_platform(settings, url)
     config = uvicorn.Config(
         create_app(platform), host=settings.host, port=settings.port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=10, ws_max_size=2 * settings.ocpp_max_frame_bytes,  # the door itself says why
+        http=guarded_protocol(settings.request_within_s), h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_keep_alive=REST_S, limit_concurrency=settings.max_connections, timeout_graceful_shutdown=10,
+        ws_max_size=2 * settings.ocpp_max_frame_bytes,  # the door itself says why
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

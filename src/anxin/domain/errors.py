@@ -9,6 +9,7 @@
     ├── StoreError            the database is absent, too old, too new, unsafe, or failed
     ├── EvidenceError         the log contradicts itself or an earlier checkpoint: nothing is signed any more
     └── BusyError             too much is waiting; the sender keeps his message and comes again
+        └── LimitError        this sender sends too much
 
 A wrong *record* is a value (`Reject`, `Deviation`, `Finding`); these exceptions are for what cannot become a value.
 A decoder lets no other exception escape: a raw ValueError that escapes is a bug with a test.
@@ -63,3 +64,11 @@ class EvidenceError(AnxinError):
 
 class BusyError(AnxinError):
     """Too much is waiting to be made durable. The sender keeps his message and sends it again later."""
+
+
+class LimitError(BusyError):
+    """One caller does more than his rate allows; the others are served. `wait_s`: when he may come again."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s

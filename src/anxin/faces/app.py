@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anxin import __version__
 from anxin.faces import bench, log, meters, ocpi, ocpp, problems, reading, refused, status, tcec102, uploads
+from anxin.faces.guard import Guard
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.trust.vault import load_or_make_key
@@ -39,6 +40,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.include_router(uploads.router(platform, signer))
     app.include_router(log.router(folder, signer))
     app.add_middleware(BodyLimit, max_bytes=platform.settings.max_body_bytes)
+    app.add_middleware(Guard, platform=platform)
     return app
 
 

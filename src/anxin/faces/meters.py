@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from anxin.domain.errors import BusyError, FormatError
+from anxin.domain.errors import FormatError
 from anxin.domain.message import Message
 from anxin.evidence.note import Signer
 from anxin.faces.problems import answer, problem
@@ -50,10 +50,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
                 good.append((number, envelope_message(line.strip(), platform.directory)))
             except FormatError as error:
                 outcomes[number] = {"problem": problem(422, error.rule, str(error), error.field)}
-        try:
-            accepted = await platform.intake.accept_all([m for _, m in good])
-        except BusyError as error:
-            return answer(503, "busy", str(error))
+        accepted = await platform.intake.accept_all([m for _, m in good])
         for (number, _), one in zip(good, accepted, strict=True):
             outcomes[number] = accepted_document(signer, one)
         return _json(outcomes, 200)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from anxin.domain.errors import AnxinError, BusyError, FormatError, InputError, StoreError
+from anxin.domain.errors import AnxinError, BusyError, FormatError, InputError, LimitError, StoreError
 
 RETRY_AFTER_S = "5"
 
@@ -27,12 +28,21 @@ def answer(status: int, rule: str, detail: str, field: str | None = None) -> JSO
     return JSONResponse(problem(status, rule, detail, field), status, headers, "application/problem+json")
 
 
+def limited(error: LimitError) -> JSONResponse:
+    """Return the answer to a sender who sends too much; it says when he may come again."""
+    response = answer(429, "rate", str(error))
+    response.headers["Retry-After"] = str(math.ceil(error.wait_s))
+    return response
+
+
 def install(app: FastAPI) -> None:
     """Let every declared error of the platform come out as a problem."""
 
     @app.exception_handler(AnxinError)
     async def declared(_: Request, error: AnxinError) -> JSONResponse:
         match error:
+            case LimitError():
+                return limited(error)
             case BusyError():
                 return answer(503, "busy", str(error))
             case StoreError():

@@ -9,6 +9,7 @@ from fastapi import Header, HTTPException
 
 from anxin.domain.party import Party, Role
 from anxin.flow.platform import Platform
+from anxin.flow.rates import known
 
 
 class Right(StrEnum):
@@ -45,6 +46,7 @@ def allowed(platform: Platform, right: Right) -> Callable[[str], Party]:
         found = platform.directory.party_of_token(token) if kind.lower() == "bearer" and token else None
         if found is None:
             raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        known(found.party_id)
         if right not in RIGHTS[found.role]:
             raise HTTPException(403, f"{found.role.value} lacks {right.value}")
         return found

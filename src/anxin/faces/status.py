@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from anxin import __version__
 from anxin.domain.errors import AnxinError
-from anxin.evidence.note import Signer, open_checkpoint, parse_vkey
+from anxin.evidence.note import Signer
 from anxin.flow import live_reading
 from anxin.flow.cosigning import witness_states
+from anxin.flow.health import health, published_size
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import witness_report
 
@@ -26,7 +27,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
 
     def numbers() -> dict[str, Any]:
         found = live_reading.status(platform)
-        found["published"] = _published(folder, signer)
+        found["published"] = published_size(folder, signer)
         found["witnesses"] = witness_states(witness_report(platform.settings), found["published"])
         found["origin"] = signer.name
         found["software"] = f"anxin-charging {__version__}"
@@ -39,14 +40,17 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
 
     @routes.get("/health/ready")
     def ready() -> Response:
-        """The database answers, and the log can be read."""
+        """The platform does what it is there for: database, judge, publisher, room on the disk."""
         try:
-            found = numbers()
+            found = health(platform, folder, signer)
         except AnxinError as error:
-            return JSONResponse({"ready": False, "reason": str(error)}, 503)
-        lag = {"unpublished": found["log_size"] - found["published"], "unjudged": found["log_size"] - found["judged"]}
+            return JSONResponse({"ready": False, "reasons": [str(error)]}, 503)
+        lag = {"unpublished": found.log_size - found.published, "unjudged": found.log_size - found.judged}
+        lag_s = {"publish_lag_s": round(found.publish_lag_s, 1), "judge_lag_s": round(found.judge_lag_s, 1)}
         # A witness that is away does not stop the log; whoever runs the platform must see it all the same.
-        return JSONResponse({"ready": True, **lag, "witnesses": found["witnesses"]})
+        witnesses = witness_states(witness_report(platform.settings), found.published)
+        document = {"ready": not found.reasons, "reasons": list(found.reasons), **lag, **lag_s, "witnesses": witnesses}
+        return JSONResponse(document, 503 if found.reasons else 200)
 
     @routes.get("/api/status")
     def status() -> dict[str, Any]:
@@ -55,29 +59,30 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
 
     @routes.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> str:
-        """The same totals for Prometheus."""
+        """Totals, lags, and what this process measures of itself, for Prometheus."""
         found = numbers()
+        state = health(platform, folder, signer)
         lines = []
+        for name, value in (
+            ("judge_lag_seconds", state.judge_lag_s), ("publish_lag_seconds", state.publish_lag_s),
+            ("judge_works", int(state.judge_works)), ("free_mb", state.free_mb), ("ready", int(not state.reasons)),
+        ):  # fmt: skip
+            lines += [f"# TYPE anxin_{name} gauge", f"anxin_{name} {value}"]
         for name in ("log_size", "judged", "published", "places_waiting", "conflicts"):
             lines += [f"# TYPE anxin_{name} gauge", f"anxin_{name} {found[name]}"]
         for name, label in (
             ("messages", "kind"), ("verdicts", "state"), ("findings", "rule"), ("severities", "severity"),
-            ("refused", "door"), ("turned_away", "rule"),
+            ("refused", "door"), ("deviations", "kind"), ("turned_away", "rule"),
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]
         for name in ("size", "behind"):
             lines.append(f"# TYPE anxin_witness_{name} gauge")
             lines += [f'anxin_witness_{name}{{witness="{w["name"]}"}} {w[name]}' for w in found["witnesses"]]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + platform.measures.text()
 
     @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         return _PAGES.get_template("status.html").render(n=numbers())
 
     return routes
-
-
-def _published(folder: Path, signer: Signer) -> int:
-    path = folder / "checkpoint"
-    return open_checkpoint(path.read_bytes(), parse_vkey(signer.vkey)).size if path.is_file() else 0

@@ -21,7 +21,7 @@ from fastapi.responses import Response
 from anxin.domain.errors import AnxinError, BusyError, FormatError
 from anxin.domain.message import Kind, Message
 from anxin.evidence.note import Signer
-from anxin.flow import tcec102_checking, tcec102_tokens
+from anxin.flow import rates, tcec102_checking, tcec102_tokens
 from anxin.flow.admission import Admitted, Grounds, admit, refusal
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform, TcecSecrets
@@ -123,6 +123,7 @@ class _Door:
             except FormatError as error:
                 if error.rule != "tcec102.signature":
                     raise _RefusalError(BAD_ENVELOPE, "参数不合法", str(error)) from None
+        rates.guessed()
         raise _RefusalError(BAD_SIGNATURE, "签名错误", "the signature does not hold")
 
     def _require_time(self, signed: tcec102_envelope.Signed) -> None:
@@ -154,6 +155,8 @@ class _Door:
         fits = isinstance(stated, str) and hmac.compare_digest(
             stated.encode("utf-8", "replace"), call.secrets.operator_secret.encode()
         )
+        if not fits:
+            rates.guessed()
         valid_s = self.platform.settings.token_valid_s
         token = tcec102_tokens.issue(self.token_key, call.secrets, int(time.time()) + valid_s) if fits else ""
         return {

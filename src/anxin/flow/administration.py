@@ -64,6 +64,14 @@ def party_of(database: Database, party_id: str) -> Party:
     return found
 
 
+def operator_of(database: Database, operator_id: str) -> Party:
+    """Return an operator. Raises InputError where there is none, or the party is none."""
+    party = party_of(database, operator_id)
+    if party.role is not Role.OPERATOR:
+        raise InputError(f"{operator_id} is no operator")
+    return party
+
+
 def operators(database: Database) -> list[Party]:
     """Return all operators."""
     return [p for p in _known(database).values() if p.role is Role.OPERATOR]
@@ -71,8 +79,7 @@ def operators(database: Database) -> list[Party]:
 
 def new_secrets(database: Database, vault: Vault, operator_id: str) -> dict[str, str]:
     """Give an operator new T/CEC secrets beside those he has; return them, to be shown once."""
-    if party_of(database, operator_id).role is not Role.OPERATOR:
-        raise InputError(f"{operator_id} is no operator")
+    operator_of(database, operator_id)
     return enrol.new_tcec_secrets(database, vault, operator_id)
 
 

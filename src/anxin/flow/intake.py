@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 
-from anxin.domain.errors import BusyError, StoreError
+from anxin.domain.errors import BusyError, LimitError, StoreError
 from anxin.domain.message import Accepted, Message, Refused
 from anxin.evidence.commitment import entry_of, statement
+from anxin.flow.measures import Measures
+from anxin.flow.rates import Buckets, known
 from anxin.settings import Settings
 from anxin.store import ledger
 from anxin.store import messages as store
@@ -48,9 +51,12 @@ def committed_entry(salt: bytes, message: Message, received_utc_ms: int) -> byte
 class Intake:
     """One committer for all doors of a process. Processes exclude one another by the database's own lock."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, measures: Measures | None = None) -> None:
         self.database = database
         self.settings = settings
+        self.measures = measures or Measures()
+        self.measures.watch_queue(lambda: len(self._waiting))
+        self.senders = Buckets(settings.party_rate_per_s, settings.party_burst)
         self._waiting: list[tuple[Message, asyncio.Future[Accepted]]] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -72,17 +78,39 @@ class Intake:
         return (await self.accept_all([message]))[0]
 
     async def accept_all(self, messages: Sequence[Message]) -> list[Accepted]:
-        """Return what became of several messages, in their order. Raises BusyError (nothing was kept), StoreError."""
-        if len(self._waiting) + len(messages) > self.settings.max_queue:
-            raise BusyError(f"{len(self._waiting)} messages wait to be made durable")
+        """Return what became of several messages, in their order.
+
+        Raises BusyError or LimitError (nothing was kept), StoreError.
+        """
+        self._admit(messages)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Accepted]] = [loop.create_future() for _ in messages]
         self._waiting += zip(messages, futures, strict=True)
         self._news.set()
         return list(await asyncio.gather(*futures))
 
+    def _admit(self, messages: Sequence[Message]) -> None:
+        """Count messages under the parties that a door authenticated. Raises BusyError, LimitError."""
+        try:
+            if len(self._waiting) + len(messages) > self.settings.max_queue:
+                raise BusyError(f"{len(self._waiting)} messages wait to be made durable")
+            self.senders.take_all(Counter(m.sender for m in messages))
+        except BusyError as error:
+            self._count(messages, "limited" if isinstance(error, LimitError) else "busy")
+            raise
+        finally:
+            for message in messages[:1]:
+                known(message.sender)
+
+    def _count(self, messages: Sequence[Message], outcome: str) -> None:
+        for kind, count in Counter(m.kind.value for m in messages).items():
+            self.measures.outcomes.labels(kind, outcome).inc(count)
+
     async def refuse(self, refused: Refused) -> int:
-        """Enter a refusal into the failed-write ledger; return its number there."""
+        """Enter a refusal into the failed-write ledger; return its number there. Raises LimitError, StoreError."""
+        known(refused.sender)
+        self.senders.take_all({refused.sender: 1})
+        self.measures.outcomes.labels(refused.door, "refused").inc()
         return await asyncio.to_thread(ledger.refuse, self.database, refused, now_utc_ms(), self.settings.refused_kept)
 
     async def _commit_for_ever(self) -> None:
@@ -95,6 +123,7 @@ class Intake:
             await self._commit(group)
 
     async def _commit(self, group: list[tuple[Message, asyncio.Future[Accepted]]]) -> None:
+        started = time.perf_counter()
         try:
             accepted = await asyncio.to_thread(
                 store.append, self.database, [m for m, _ in group], now_utc_ms(), committed_entry
@@ -104,7 +133,26 @@ class Intake:
             for _, future in group:
                 if not future.done():
                     future.set_exception(failure)
+            self._count([m for m, _ in group], "failed")
             return
+        self._measure(group, accepted, time.perf_counter() - started)
         for (_, future), result in zip(group, accepted, strict=True):
             if not future.done():
                 future.set_result(result)
+
+    def _measure(
+        self, group: list[tuple[Message, asyncio.Future[Accepted]]], accepted: list[Accepted], seconds: float
+    ) -> None:
+        self.measures.commit_seconds.observe(seconds)
+        self.measures.commit_messages.observe(len(group))
+        outcomes = Counter(
+            (message.kind.value, _outcome(one)) for (message, _), one in zip(group, accepted, strict=True)
+        )
+        for (kind, outcome), count in outcomes.items():
+            self.measures.outcomes.labels(kind, outcome).inc(count)
+
+
+def _outcome(accepted: Accepted) -> str:
+    if accepted.repeated:
+        return "repeated"
+    return "accepted" if accepted.conflicts_with is None else "conflict"

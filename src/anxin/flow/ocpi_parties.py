@@ -26,6 +26,7 @@ from anxin.flow import ocpi_client
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.ocpi_cdrs import listed
 from anxin.flow.platform import Directory, Platform
+from anxin.flow.rates import known
 from anxin.formats import ocpi_objects as objects
 from anxin.store import parties as store
 from anxin.store.database import Database
@@ -90,6 +91,7 @@ def caller_of(directory: Directory, authorization: str) -> Caller | None:
             continue
         party = directory.parties.get(credential.party_id)
         if party is not None and not party.suspended:
+            known(party.party_id)
             return Caller(party, credential, raw)
     return None
 

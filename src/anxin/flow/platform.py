@@ -16,6 +16,7 @@ from anxin.domain.party import Credential, Party
 from anxin.domain.register import Connector, Register, Station, Verification
 from anxin.domain.seal_event import SealEvent, seals_of
 from anxin.flow.intake import Intake, now_utc_ms
+from anxin.flow.measures import Measures
 from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.settings import Settings
@@ -139,7 +140,8 @@ class Platform:
         self.settings = settings
         self.database = database
         self.vault = vault
-        self.intake = Intake(database, settings)
+        self.measures = Measures()
+        self.intake = Intake(database, settings, self.measures)
         self.directory = Directory()
         self._watch: asyncio.Task[None] | None = None
 

@@ -68,6 +68,18 @@ def judge_lock(database: Database) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(%s)", (JUDGE_LOCK,))
 
 
+def has_judge(database: Database) -> bool:
+    """Return whether some process holds the judge's lock."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "select exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1"
+            " and classid = %s and objid = %s"
+            " and database = (select oid from pg_database where datname = current_database()))",
+            (JUDGE_LOCK >> 32, JUDGE_LOCK & 0xFFFFFFFF),
+        ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def next_messages(database: Database, count: int) -> tuple[list[int], list[int]]:
     """Return the indexes of messages not judged yet, and of those to be judged again, at most `count` of each."""
     with database.transaction() as connection:
@@ -107,11 +119,30 @@ def requeue_records_of(database: Database, key_id: str) -> int:
 
 def requeue_all(database: Database) -> int:
     """Mark every message as to be judged again; return their number."""
+    return requeue_between(database, None, None)
+
+
+def requeue_between(database: Database, from_utc_ms: int | None, to_utc_ms: int | None) -> int:
+    """Mark messages received in a span as to be judged again (None: no bound); return their number."""
     with database.transaction() as connection:
         cursor = connection.execute(
-            "insert into requeued select index from message where payload is not null on conflict do nothing"
+            "insert into requeued select index from message where payload is not null"
+            " and received_utc_ms >= coalesce(%s, received_utc_ms) and (%s::bigint is null or received_utc_ms < %s)"
+            " on conflict do nothing",
+            (from_utc_ms, to_utc_ms, to_utc_ms),
         )
         return int(cursor.rowcount)
+
+
+def left(database: Database, now_utc_ms: int) -> int:
+    """Return how much is still to be judged: messages, new and again, and places that are due."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "select (select size from log_head) - (select value from counter where name = 'judged')"
+            " + (select count(*) from requeued) + (select count(*) from touched where due_utc_ms <= %s)",
+            (now_utc_ms,),
+        ).fetchone()
+    return 0 if row is None else max(0, int(row[0]))
 
 
 def messages_of_transactions(connection: Any, keys: Sequence[str], without: Sequence[int]) -> list[int]:

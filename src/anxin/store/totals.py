@@ -7,6 +7,7 @@ The totals are kept in the transactions of what they count: messages in `message
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from anxin.store.database import Database
@@ -58,11 +59,27 @@ def counted(database: Database) -> dict[str, dict[str, int]]:
         }
 
 
-def received_utc_ms(database: Database, index: int) -> int | None:
-    """Return when a message was received, None where there is none with that number."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far judge and publisher are, and when the oldest message came that waits for them (None: none waits)."""
+
+    log_size: int
+    judged: int
+    unjudged_utc_ms: int | None
+    unpublished_utc_ms: int | None
+
+
+def progress(database: Database, published: int) -> Progress:
+    """Return how far the judge is, and the publisher, who has published so many."""
     with database.transaction() as connection:
-        row = connection.execute("select received_utc_ms from message where index = %s", (index,)).fetchone()
-    return None if row is None else int(row[0])
+        row = connection.execute(
+            "with judged as (select value from counter where name = 'judged')"
+            " select (select size from log_head), (select value from judged),"
+            " (select received_utc_ms from message where index = (select value from judged)),"
+            " (select received_utc_ms from message where index = %s)",
+            (published,),
+        ).fetchone()
+    return Progress(0, 0, None, None) if row is None else Progress(*row)
 
 
 def _by_name(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, dict[str, int]]:

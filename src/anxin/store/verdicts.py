@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anxin.domain.finding import Finding
+from anxin.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,29 @@ class Standing:
     software: str
     as_of_utc_ms: int
     judged_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """All present verdicts and findings in short: how many, and a text that differs where any of them does."""
+
+    verdicts: int
+    findings: int
+    text: str
+
+
+def present(database: Database) -> Present:
+    """Return what stands now, in short; in whatever order it was judged."""
+    with database.transaction() as connection:
+        rows = [
+            connection.execute(
+                f"select count(*), coalesce(sum(hashtextextended(concat_ws('|', {key}, digest), 0)::numeric), 0)"
+                f" from {table} where present".encode()
+            ).fetchone()
+            for table, key in (("verdict", "session_key"), ("finding", "rule"))
+        ]
+    counts = [(0, 0) if r is None else (int(r[0]), int(r[1])) for r in rows]
+    return Present(counts[0][0], counts[1][0], _digest(counts).hex()[:32])
 
 
 _VERDICT = tuple(f.name for f in dataclasses.fields(Verdict))
