@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 OUT := build
 
-.PHONY: help run drill test test-long lint format docs fuzz example-city example-norway example-perth example-acn bench-audit bench-signatures bench-detection clean
+.PHONY: help run drill test test-long lint format docs fuzz example-city example-norway example-perth example-acn bench-audit bench-signatures bench-detection bench-evidence clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -96,6 +96,9 @@ bench-detection: $(VENV)/.bench  ## recall and false alarms on a million session
 .PHONY: bench-mqtt
 bench-mqtt: $(VENV)/.bench  ## meters over MQTT: records a second, publish to receipt
 	$(BIN)/python -m bench.mqtt
+
+bench-evidence: $(VENV)/.installed  ## from receipt to proof at 2,000 messages a second; the log audited
+	$(BIN)/python -m bench.evidence
 
 clean:  ## remove what was built
 	rm -rf $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

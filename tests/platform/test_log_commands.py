@@ -6,22 +6,29 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import uvicorn
 
+from anxin.cli.log import database_url
 from anxin.cli.main import main
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.evidence.publisher import LogPublisher
 from anxin.faces.app import create_app
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
+from anxin.settings import Settings
 from anxin.store import messages
+from anxin.store.database import Database, migrate
+from tests.platform.conftest import open_folder
 from tests.platform.test_serve import free_port
 
 
@@ -162,6 +169,30 @@ def test_a_monitor_remembers_and_sees_rollback_and_fork(
     assert main(command) == 1
     assert "forked" in report_last(capsys)["fault"]
     assert main([*command, "--vkey", "other+key"]) == 2
+
+
+def test_beside_a_running_embedded_server_it_is_used_and_left_running(capfd: pytest.CaptureFixture[str]) -> None:
+    """The data folder's server runs in another process: the command connects to it, and does not stop it."""
+    with open_folder() as folder:
+        code = (
+            "import sys; from pathlib import Path; from anxin.store.embedded import EmbeddedServer;"
+            "s = EmbeddedServer(Path(sys.argv[1])).start(); print(s.url, flush=True); sys.stdin.read(); s.stop()"
+        )
+        words = [sys.executable, "-c", code, str(folder / "postgres")]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            url = other.stdout.readline().strip()
+            settings = Settings(data_dir=folder)
+            with database_url(settings) as ours, Database(ours, 1) as database:
+                migrate(database)
+            publisher = LogPublisher(log_folder(settings), log_signer(settings))
+            publisher.publish(lambda first, count: [], 0)
+            assert main(["log", "audit", "--data", str(folder)]) == 0
+            with psycopg.connect(url) as connection:
+                assert connection.execute("select count(*) from message").fetchone() == (0,)
+            other.communicate("", 30)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(url)
 
 
 def report_last(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
