@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from anxin.city.build import City, build
+from anxin.city.live import Events, What
 from anxin.city.meters import make_secret
 from anxin.city.options import KINDS, CityOptions
 from anxin.domain.message import Kind, Message
-from anxin.flow.drive_city import Events, texts_of
+from anxin.flow.drive_city import texts_of
 from anxin.flow.enrol import enrol_register
-from anxin.flow.make_city import content_key
+from anxin.flow.make_city import content_key, seal_upload
 from anxin.flow.platform import Platform
 from anxin.formats import meter_envelope
 
@@ -35,16 +36,16 @@ def enrolled(platform: Platform, chargers: int = 40, days: int = 4, seed: int = 
     enrol_register(platform.database, platform.vault, city.register, keys)
     platform.refresh()
     messages = []
-    for kind, operator, texts in texts_of(Events(city)):
+    for kind, operator, texts in texts_of(Events(city, seal_upload)):
         for text in texts:
-            if kind == "record":
+            if kind is What.RECORD:
                 binary = meter_envelope.from_line(text.encode())
                 envelope = meter_envelope.parse(binary)
                 name = f"{envelope.key_id}/{envelope.counter}"
                 messages.append(Message(Kind.METER_ENVELOPE, envelope.meter_id, name, binary))
             else:
-                field = "StartChargeSeq" if kind == "order" else "CheckOrderSeq"
-                what = Kind.TCEC_ORDER if kind == "order" else Kind.TCEC_CHECK
+                field = "StartChargeSeq" if kind is What.ORDER else "CheckOrderSeq"
+                what = Kind.TCEC_ORDER if kind is What.ORDER else Kind.TCEC_CHECK
                 messages.append(Message(what, operator, json.loads(text)[field], text.encode()))
     return LiveCity(city, messages)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from anxin.domain.party import Party, Role
 from anxin.flow import serving
 from anxin.settings import Settings, load_settings
 
-DEFAULT_CHARGERS = 400
+DEFAULT_CHARGERS, DEFAULT_SPEED = 400, 48.0
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,6 +39,16 @@ def add_run_parser(subparsers: Any) -> None:
         "--chargers", type=int, default=DEFAULT_CHARGERS, help="虚拟城市的充电桩数 · chargers (%(default)s)"
     )
     run_parser.add_argument("--seed", type=int, default=1, help="种子 · seed of the city (%(default)s)")
+    run_parser.add_argument(
+        "--speed", type=_speed, default=DEFAULT_SPEED, help="追赶时的时钟倍速 · how fast it catches up (%(default)s)"
+    )
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 1 < speed < 1e6:
+        raise argparse.ArgumentTypeError("above 1")
+    return speed
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -46,23 +57,30 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until stopped. Returns 0."""
-    from anxin.assembly import open_platform
-    from anxin.store.embedded import EmbeddedServer
-
+    """Serve until stopped. Returns 0. Raises InputError, PolicyError, StoreError where it cannot start."""
     settings = load_settings()
     given = {"data_dir": args.data and args.data.resolve(), "port": args.port}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
     settings = dataclasses.replace(settings, data_dir=settings.data_dir.resolve())
     serving.configure_log(dataclasses.replace(settings, log_level="warning"))
-    server = None
-    url = settings.database_url
-    if not url:
-        print("PostgreSQL …", file=sys.stderr)
-        server = EmbeddedServer(settings.data_dir / "postgres").start()
-        url = server.url
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the children run, it ends us as Ctrl-C does
+    with serving.hold_folder(settings.data_dir):
+        serving.require_port(settings.host, settings.port)
+        _serve(settings, args)
+    print("已停止 · stopped", flush=True)
+    return 0
+
+
+def _serve(settings: Settings, args: argparse.Namespace) -> None:
+    from anxin.assembly import open_platform
+    from anxin.store.embedded import EmbeddedServer
+
+    server = None if settings.database_url else EmbeddedServer(settings.data_dir / "postgres")
     try:
-        platform = open_platform(settings, url)
+        url = settings.database_url
+        if server is not None:
+            print("PostgreSQL …", file=sys.stderr)
+            url = server.start().url
         children = [
             serving.Child("judge", judge_child),
             serving.Child("log", log_child),
@@ -71,10 +89,14 @@ def run(args: argparse.Namespace) -> int:
         if settings.mqtt_url:
             children.append(serving.Child("mqtt", mqtt_child))
         note = ""
-        if args.command == "run":
-            note = _enrol(platform, settings, args)
-            children.append(serving.Child("city", serving.city(settings.data_dir / "city", args.chargers, args.seed)))
-        platform.database.close()
+        platform = open_platform(settings, url)
+        try:
+            if args.command == "run":
+                note = _enrol(platform, settings, args)
+                city = serving.city(settings.data_dir / "city", args.chargers, args.seed, args.speed)
+                children.append(serving.Child("city", city, sender=True))
+        finally:
+            platform.database.close()
         base = f"http://{settings.host}:{settings.port}"
         told = f"""
 安心充电 已启动 · Anxin Charging is running
@@ -83,26 +105,24 @@ def run(args: argparse.Namespace) -> int:
   存证 · evidence log     {base}/log/checkpoint
 {note}  停止 · stop             Ctrl-C
 """
-        serving.run_children(settings, url, children, lambda: print(told, flush=True))
+        serving.run_children(settings, url, children, lambda: print(told, flush=True), server)
     finally:
         if server is not None:
             server.stop()
-    print("已停止 · stopped", flush=True)
-    return 0
 
 
 def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
     """Enter the virtual city's register, keys and secrets at the first start; say where the tokens are."""
     from anxin.city.meters import make_secret
     from anxin.flow import enrol
-    from anxin.flow.drive_city import city_of, load_plan
+    from anxin.flow.drive_city import load_events
     from anxin.flow.make_city import content_key
 
     folder = settings.data_dir / "city"
     path = folder / "secrets.json"
     if not path.is_file():
         print("虚拟城市 · virtual city …", file=sys.stderr)
-        city = city_of(load_plan(folder, args.chargers, args.seed))
+        city = load_events(folder, args.chargers, args.seed).city
         seed = city.options.seed
         keys = [content_key(make_secret(seed, n, m)) for n, m in enumerate(city.world.meter_code)]
         database, vault = platform.database, platform.vault
@@ -132,7 +152,7 @@ def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
     config = uvicorn.Config(
         create_app(platform), host=settings.host, port=settings.port, log_config=None, access_log=False,
         http=guarded_protocol(settings.request_within_s), h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        timeout_keep_alive=REST_S, limit_concurrency=settings.max_connections, timeout_graceful_shutdown=10,
+        timeout_keep_alive=REST_S, limit_concurrency=settings.max_connections, timeout_graceful_shutdown=3,
         ws_max_size=2 * settings.ocpp_max_frame_bytes,  # the door itself says why
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -1,224 +1,155 @@
 """The virtual city speaks to the running platform, through the same doors as any operator and any meter.
 
-The city began two days ago and goes on for a month. What it should have sent before now is sent first, at a bounded
-rate; then every message goes when its time has come. A file remembers how far it is: what was sent and not yet noted is
-sent again after a restart, byte for byte, and gets the receipt that it had.
+    1  the plan in the folder says which city it is; without one, a city begins now (anxin.city.live)
+    2  its clock starts where the last run stopped, and runs fast while it is behind the world's
+    3  what is due is sent, at a bounded rate
+    4  when all of it has its receipts, the file `position` moves on
+
+What was sent and not yet noted is sent again after a restart, byte for byte, and gets the receipt that it had.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
-import numpy as np
 
 from anxin.city.build import City, build
-from anxin.city.names import Names
-from anxin.city.options import KINDS, CityOptions
-from anxin.city.wire import WireWriter, check_text, day_totals
+from anxin.city.live import DEFAULT_SPEED, Events, LivePlan, What, clock_from, plan_at
 from anxin.domain.errors import InputError
+from anxin.flow.city_doors import MeterClient, OperatorClient, Tally
 from anxin.flow.make_city import seal_upload
-from anxin.formats import tcec102_envelope
-from anxin.formats.tcec102_envelope import OperatorSecrets
 
-ZONE = ZoneInfo("Asia/Shanghai")
-DAYS_BEFORE, DAYS = 2, 32
-#: Messages a second while the city catches up.
-CATCH_UP_RATE = 60
+#: Messages a second, while the city has more to send than that.
+RATE_PER_S = 120.0
+#: Messages between two notes of the position.
 BATCH = 60
-DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What made the city, so that the next start makes the same one."""
-
-    start: str
-    seed: int
-    chargers: int
-
-    def options(self) -> CityOptions:
-        """The city's options; a few cheats of every kind."""
-        start = datetime.fromisoformat(self.start).date()
-        cheats = {kind: max(2, self.chargers // 40) for kind in KINDS}
-        return CityOptions(self.seed, self.chargers, DAYS, start=start, cheats=cheats)
+IDLE_S = 0.5
+WATCH_S = 0.2
 
 
 @dataclass(slots=True)
 class Driver:
-    """Sends a city's messages. `sent` counts what is acknowledged."""
+    """Sends a city's messages. `events` are what it says; `tally` counts what was acknowledged and refused."""
 
     url: str
-    city: City
+    events: Events
     secrets: dict[str, dict[str, str]]
     folder: Path
     tell: Callable[[str], None]
-    sent: int = 0
-    refused: int = 0
-    _tokens: dict[str, str] = field(default_factory=dict)
-    _seq: int = 0
+    speed: float = DEFAULT_SPEED
+    rate_per_s: float = RATE_PER_S
+    tally: Tally = field(default_factory=Tally)
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Send until `until` says so or the city ends."""
-        position = self.folder / "position"
-        done = int(position.read_text()) if position.is_file() else 0
-        events = Events(self.city)
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
-            while done < len(events) and not until():
-                due = events.due(done, time.time())
-                if due == done:
-                    await asyncio.sleep(min(1.0, max(0.05, events.at(done) - time.time())))
-                    continue
-                part = range(done, min(due, done + BATCH))
-                started = time.monotonic()
-                await self._send(client, events, part)
-                done = part[-1] + 1
-                position.write_text(str(done))
-                if due - done > BATCH:
-                    await asyncio.sleep(max(0.0, len(part) / CATCH_UP_RATE - (time.monotonic() - started)))
-        self.tell(f"city: {done} of {len(events)} events, {self.sent} acknowledged, {self.refused} refused")
+        """Send until `until` says so or the city ends. What is under way then is given up, and sent again next time."""
+        sending = asyncio.create_task(self._send_what_is_due())
+        while not sending.done():
+            if until():
+                sending.cancel()
+            await asyncio.wait({sending}, timeout=WATCH_S)
+        if not sending.cancelled():
+            sending.result()
+        done, tally = position_of(self.folder), self.tally
+        self.tell(f"city: {done} of {len(self.events)}; {tally.acknowledged} acknowledged, {tally.refused} refused")
 
-    async def _send(self, client: httpx.AsyncClient, events: Events, part: range) -> None:
-        orders, lines = [], []
-        for number in part:
-            kind, operator, texts = events.texts(number)
-            if kind == "record":
-                lines += texts
-            else:
-                interface = "notification_charge_order_info" if kind == "order" else "check_charge_orders"
-                orders += [self._tcec(client, interface, operator, text) for text in texts]
-        await asyncio.gather(*orders, *([self._records(client, lines)] if lines else []))
-
-    async def _records(self, client: httpx.AsyncClient, lines: list[str]) -> None:
-        answer = await self._until_heard(client, "/meter/v1/records/batch", "\n".join(lines).encode(), {})
-        outcomes = answer.json()
-        self.sent += sum("receipt" in o for o in outcomes)
-        self.refused += sum("problem" in o for o in outcomes)
-
-    async def _tcec(self, client: httpx.AsyncClient, interface: str, operator: str, text: str) -> None:
-        for _ in range(3):
-            token = self._tokens.get(operator) or await self._token(client, operator)
-            body = self._envelope(operator, text.encode())
-            headers = {"authorization": f"Bearer {token}", "content-type": "application/json;charset=utf-8"}
-            answer = (await self._until_heard(client, f"/evcs/v1/{interface}", body, headers)).json()
-            if answer["Ret"] == 4002:
-                self._tokens.pop(operator, None)
-                continue
-            if answer["Ret"] == -1:
-                await asyncio.sleep(2)
-                continue
-            self.sent += answer["Ret"] == 0
-            self.refused += answer["Ret"] != 0
+    async def _send_what_is_due(self) -> None:
+        events, done = self.events, position_of(self.folder)
+        if done >= len(events):
             return
-        self.refused += 1
+        clock = clock_from(time.time(), events.at(done), self.speed)
+        # Nobody tells now how a connector was yesterday: each says how it is, and from then on what changes.
+        told_s = clock.shown_s
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
+            meters = MeterClient(client, self.tally)
+            operators = {o: OperatorClient(client, o, values, self.tally) for o, values in self.secrets.items()}
+            await self._tell_states(events.states(told_s), operators)
+            while done < len(events):
+                due = events.due(done, clock.at(time.time()))
+                if due == done:
+                    await asyncio.sleep(IDLE_S)
+                    continue
+                started = time.monotonic()
+                part: list[int] = []
+                number = done
+                while number < due and len(part) < BATCH:
+                    if not events.is_status(number) or events.at(number) > told_s:
+                        part.append(number)
+                    number += 1
+                await self._send(part, meters, operators)
+                done = number
+                _note(self.folder / "position", str(done))
+                await asyncio.sleep(max(0.0, len(part) / self.rate_per_s - (time.monotonic() - started)))
 
-    async def _token(self, client: httpx.AsyncClient, operator: str) -> str:
-        asked = json.dumps({"OperatorID": operator, "OperatorSecret": self.secrets[operator]["operator_secret"]})
-        body = self._envelope(operator, asked.encode())
-        answer = (await self._until_heard(client, "/evcs/v1/query_token", body, {})).json()
-        opened = tcec102_envelope.open_parsed(answer, [self._keys(operator)])
-        self._tokens[operator] = json.loads(opened.plain)["AccessToken"]
-        return self._tokens[operator]
+    async def _tell_states(self, states: list[tuple[str, str]], operators: dict[str, OperatorClient]) -> None:
+        of_operator = {o: [(What.STATUS, text) for whose, text in states if whose == o] for o in operators}
+        await asyncio.gather(*(operators[o].send(m) for o, m in of_operator.items()))
 
-    async def _until_heard(
-        self, client: httpx.AsyncClient, path: str, body: bytes, headers: dict[str, str]
-    ) -> httpx.Response:
-        """Send until the platform has answered: what has no receipt was not sent."""
-        while True:
-            try:
-                answer = await client.post(path, content=body, headers=headers)
-                if answer.status_code not in (429, 500, 502, 503):
-                    return answer
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(1)
-
-    def _keys(self, operator: str) -> OperatorSecrets:
-        s = self.secrets[operator]
-        parts = (s[n].encode() for n in ("data_secret", "data_secret_iv", "sig_secret"))
-        return OperatorSecrets(operator, *parts)
-
-    def _envelope(self, operator: str, plain: bytes) -> bytes:
-        self._seq = self._seq % 9999 + 1
-        stamp = datetime.now(UTC).astimezone(ZONE).strftime("%Y%m%d%H%M%S")
-        return tcec102_envelope.seal_envelope(plain, self._keys(operator), stamp, f"{self._seq:04d}")
-
-
-class Events:
-    """Everything that a city sends, in the order of its times; texts are made when they are asked for."""
-
-    def __init__(self, city: City) -> None:
-        self.city = city
-        ((self.span, _),) = list(city.spans())
-        self.names = Names(self.span.world)
-        self.writer = WireWriter(self.span, seal_upload)
-        self.totals = day_totals(self.span.orders)
-        rows: list[tuple[int, int, int]] = []
-        orders, records = self.span.orders, self.span.records
-        for kind, (keep, received, again) in enumerate(
-            ((orders.keep, orders.received, orders.again), (records.keep, records.received, records.again))
-        ):
-            for row in np.flatnonzero(keep).tolist():
-                rows.append((int(received[row]), kind, row))
-                if int(again[row]) >= 0:
-                    rows.append((int(again[row]), kind, row))
-        # A day's totals are sent in the small hours of the third day after it, when late orders have come.
-        rows += [((t.day + 3) * DAY_S + 3 * 3_600 + t.operator * 60, 2, n) for n, t in enumerate(self.totals)]
-        self._rows = sorted(rows)
-        self._times = [r[0] + self.span.world.start_utc_s for r in self._rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def at(self, number: int) -> float:
-        """Return when an event is due, seconds UTC."""
-        return float(self._times[number])
-
-    def due(self, number: int, now_s: float) -> int:
-        """Return the number of the first event, from `number` on, that is not due."""
-        return max(number, int(np.searchsorted(np.asarray(self._times), now_s, side="right")))
-
-    def texts(self, number: int) -> tuple[str, str, list[str]]:
-        """Return (kind, operator, texts) of an event."""
-        _, kind, row = self._rows[number]
-        if kind == 0:
-            operator = self.span.world.operators[int(self.span.orders.operator[row])]
-            return "order", operator, [self.writer.order_text(row)]
-        if kind == 1:
-            return "record", "", self.writer.record_texts(row)
-        total = self.totals[row]
-        return "check", self.span.world.operators[total.operator], [check_text(self.names, self.span.orders, total)]
+    async def _send(self, part: list[int], meters: MeterClient, operators: dict[str, OperatorClient]) -> None:
+        records: list[tuple[str, str]] = []
+        of_operator: dict[str, list[tuple[What, str]]] = defaultdict(list)
+        for number in part:
+            what, sender, texts = self.events.texts(number)
+            if what is What.RECORD:
+                records += [(sender, text) for text in texts]
+            else:
+                of_operator[sender] += [(what, text) for text in texts]
+        # A share of the meters may report by another way than HTTPS: `records` names the meter of each line for that.
+        await asyncio.gather(meters.send(records), *(operators[o].send(m) for o, m in of_operator.items()))
 
 
-def load_plan(folder: Path, chargers: int, seed: int) -> Plan:
-    """Return the plan of the city in this folder; a new one begins two days ago. Raises InputError."""
+def events_of(plan: LivePlan, city: City | None = None) -> Events:
+    """Return everything that the city of a plan sends."""
+    return Events(build(plan.options()) if city is None else city, seal_upload, plan.begin_utc_s, statuses=True)
+
+
+def load_events(folder: Path, chargers: int, seed: int) -> Events:
+    """Return what the city in this folder says; a new one begins now. Raises InputError.
+
+    A folder of another version, or another release of numpy, would send other bytes under ids that are in use.
+    """
     path = folder / "plan.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            return Plan(**json.loads(path.read_text()))
-        start = (datetime.now(UTC).astimezone(ZONE) - timedelta(days=DAYS_BEFORE)).date()
-        plan = Plan(start.isoformat(), seed, chargers)
-        path.write_text(json.dumps({"start": plan.start, "seed": plan.seed, "chargers": plan.chargers}))
-    except (OSError, ValueError, TypeError) as error:
+        if not path.is_file():
+            plan = plan_at(int(time.time()), chargers, seed)
+            events = events_of(plan)
+            truth = "".join(f"{json.dumps(t, ensure_ascii=False)}\n" for t in events.truths)
+            _note(folder / "truth.jsonl", truth)
+            _note(path, json.dumps(dataclasses.asdict(plan) | {"digest": events.digest()}))
+            return events
+        kept = json.loads(path.read_text())
+        digest = kept.pop("digest", None)
+        plan = LivePlan(**kept)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: 不是本版本的虚拟城市 · no city of this version ({error})") from None
+    events = events_of(plan)
+    if events.digest() != digest:
+        raise InputError(
+            f"{path}: 虚拟城市由另一版本的软件生成，请另用数据目录 · "
+            "this city was made by another version of the software; use another data folder"
+        )
+    return events
+
+
+def position_of(folder: Path) -> int:
+    """Return the number of the first event that is not known to be acknowledged. Raises InputError."""
+    path = folder / "position"
+    try:
+        return int(path.read_text()) if path.is_file() else 0
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
-    return plan
 
 
-def city_of(plan: Plan) -> City:
-    """Return the city of a plan."""
-    return build(plan.options())
-
-
-def texts_of(events: Events) -> Iterator[tuple[str, str, list[str]]]:
+def texts_of(events: Events) -> Iterator[tuple[What, str, list[str]]]:
     """Yield everything that a city sends, for tests that send it at once."""
     for number in range(len(events)):
         yield events.texts(number)
@@ -231,3 +162,10 @@ def secrets_file(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'secrets.json'}: {error}") from None
     return found
+
+
+def _note(path: Path, text: str) -> None:
+    """Write a file so that it is whole whenever the process dies."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(path)

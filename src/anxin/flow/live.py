@@ -52,7 +52,9 @@ MAX_TOTALS = 4
 #: Pause where nothing is to be done.
 IDLE_S = 0.1
 #: Pause after the database failed.
-RETRY_S = 2.0
+RETRY_S = 1.0
+#: How often the judge says in the log what it did.
+TELL_S = 30.0
 #: A verdict that waits for a lateness window is looked at again so long after the window has closed.
 GRACE_MS = 60_000
 #: Totals of an operator wait so long for the orders that they count.
@@ -72,6 +74,10 @@ class Step:
     def idle(self) -> bool:
         """Whether there was nothing to do."""
         return not (self.messages or self.places)
+
+    def plus(self, other: Step) -> Step:
+        """Return the sums."""
+        return Step(*(a + b for a, b in zip(_counts(self), _counts(other), strict=True)))
 
 
 class Judge:
@@ -102,7 +108,7 @@ class Judge:
         """Step until nothing is left to do; return the sums."""
         total = Step()
         while not (step := self.step(as_of_utc_ms)).idle:
-            total = Step(*(a + b for a, b in zip(_counts(total), _counts(step), strict=True)))
+            total = total.plus(step)
         return total
 
     # 1 to 3
@@ -308,28 +314,37 @@ def _exchange(connection: Any, judged: JudgedSlice) -> tuple[int, int]:
 
 def judge_for_ever(platform: Platform, stop: threading.Event) -> None:
     """Judge until `stop` is set. A database that is away is waited for; a second judge is refused (StoreError)."""
-    with tempfile.TemporaryDirectory(prefix="anxin-judge-") as scratch, store.judge_lock(platform.database):
+    with tempfile.TemporaryDirectory(prefix="anxin-judge-") as scratch:
         judge = Judge(platform, Path(scratch))
         try:
-            judge.slices.prepare(platform.directory)
+            held = False
             while not stop.is_set():
-                started = time.monotonic()
                 try:
-                    step = judge.step()
+                    with store.judge_lock(platform.database):
+                        if not held:
+                            judge.slices.prepare(platform.directory)
+                        held = True
+                        _judge_while_locked(judge, stop)
                 except StoreError as error:
+                    if not held:
+                        raise
+                    # The lock is gone with its connection; who has it now is the judge.
                     LOG.error("judge: %s", error)
                     stop.wait(RETRY_S)
-                    continue
-                if step.idle:
-                    stop.wait(IDLE_S)
-                else:
-                    LOG.info(
-                        "judged %d messages, %d places: %d verdicts, %d findings in %.2f s",
-                        *_counts(step),
-                        time.monotonic() - started,
-                    )
         finally:
             judge.close()
+
+
+def _judge_while_locked(judge: Judge, stop: threading.Event) -> None:
+    total, since = Step(), time.monotonic()
+    while not stop.is_set():
+        step = judge.step()
+        total = total.plus(step)
+        if not total.idle and time.monotonic() - since > TELL_S:
+            LOG.info("judged %d messages, %d places: %d verdicts, %d findings", *_counts(total))
+            total, since = Step(), time.monotonic()
+        if step.idle:
+            stop.wait(IDLE_S)
 
 
 def _counts(step: Step) -> tuple[int, int, int, int]:

@@ -6,32 +6,40 @@
     log      publication of the evidence log
     city     the virtual city, where it is asked for
 
-Children die with their parent, also when it is killed. A child that ends by itself is started again.
+Children die with their parent, also when it is killed. What ends by itself is started again, the database too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from anxin.domain.errors import AnxinError, InputError
+from anxin.domain.errors import AnxinError, InputError, StoreError
 from anxin.settings import Settings
+from anxin.store.embedded import EmbeddedServer
 
 LOG = logging.getLogger("anxin")
-RESTART_S = 2.0
-STOP_S = 15.0
+#: How often the parent looks after what it started.
+WATCH_S = 0.2
+RESTART_S, LONG_ENOUGH_S = 2.0, 5.0
+STOP_S = 4.0
+#: How long a port may stay taken before we say so.
+PORT_S = 3.0
 _PR_SET_PDEATHSIG = 1
 Target = Callable[[Settings, str, threading.Event], None]
 
@@ -58,44 +66,83 @@ def configure_log(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One child process."""
+    """One child process. `sender`: it speaks to the platform, and is no part of it."""
 
     name: str
     target: Target
+    sender: bool = False
     process: Any = None
+    started_at: float = 0.0
     again_at: float = 0.0
 
 
-def run_children(settings: Settings, url: str, children: list[Child], ready: Callable[[], None]) -> None:
-    """Run children until the process is asked to stop (SIGINT, SIGTERM); then stop them, the doors first."""
+def run_children(
+    settings: Settings, url: str, children: list[Child], ready: Callable[[], None], server: EmbeddedServer | None = None
+) -> None:
+    """Run children until the process is asked to stop (SIGINT, SIGTERM); then stop them, senders first.
+
+    `server` is watched with them: PostgreSQL that died is started again, and the children find it by themselves.
+    """
     context = multiprocessing.get_context("spawn")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    for child in children:
-        _start(context, child, settings, url)
-    ready()
-    while not stop.wait(0.5):
+    try:
         for child in children:
-            if child.process.is_alive() or child.process.exitcode == 0:
-                continue
-            if not child.again_at:
-                LOG.error("%s ended with %s; it is started again", child.name, child.process.exitcode)
-                child.again_at = time.monotonic() + RESTART_S
-            elif time.monotonic() >= child.again_at:
-                child.again_at = 0.0
-                _start(context, child, settings, url)
-    for child in reversed(children):
-        child.process.terminate()
-        child.process.join(STOP_S)
-        if child.process.is_alive():
-            child.process.kill()
-            child.process.join()
+            _start(context, child, settings, url)
+        ready()
+        while not stop.wait(WATCH_S):
+            if server is not None and not server.alive():
+                LOG.error("PostgreSQL ended; it is started again")
+                _revive(server)
+            for child in children:
+                _watch(context, child, settings, url)
+    finally:
+        _end([c for c in children if c.sender])  # who sends stops first, so that nothing is cut off
+        _end([c for c in children if not c.sender])
+
+
+def _watch(context: Any, child: Child, settings: Settings, url: str) -> None:
+    if child.process.is_alive() or child.process.exitcode == 0:
+        return
+    if not child.again_at:
+        LOG.error("%s ended with %s; it is started again", child.name, child.process.exitcode)
+        # A child that has run for a while was killed; one that ends at once would end at once again.
+        ran = time.monotonic() - child.started_at
+        child.again_at = time.monotonic() + (RESTART_S if ran < LONG_ENOUGH_S else 0.0)
+    if time.monotonic() >= child.again_at:
+        _start(context, child, settings, url)
+
+
+def _revive(server: EmbeddedServer) -> None:
+    try:
+        server.revive()
+    except StoreError as error:
+        LOG.error("%s", error)  # the watch comes by again
+
+
+def _end(children: list[Child]) -> None:
+    """Ask children to stop, and kill those that take too long: each of them may die at any moment anyhow."""
+    running = [c.process for c in children if c.process is not None]
+    for process in running:
+        process.terminate()
+    end = time.monotonic() + STOP_S
+    for process in running:
+        process.join(max(0.0, end - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _start(context: Any, child: Child, settings: Settings, url: str) -> None:
+    child.again_at, child.started_at = 0.0, time.monotonic()
     child.process = context.Process(target=_child, args=(child.target, settings, url), name=f"anxin-{child.name}")
-    child.process.start()
+    # Ctrl-C goes to every process of the terminal. A child leaves it to us, from its first instruction on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        child.process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _child(target: Target, settings: Settings, url: str) -> None:
@@ -115,9 +162,9 @@ def _child(target: Target, settings: Settings, url: str) -> None:
         sys.exit(1)
 
 
-def city(folder: Path, chargers: int, seed: int) -> Target:
+def city(folder: Path, chargers: int, seed: int, speed: float) -> Target:
     """Return the child that lets a virtual city speak to the platform."""
-    return _City(folder, chargers, seed)
+    return _City(folder, chargers, seed, speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +172,53 @@ class _City:
     folder: Path
     chargers: int
     seed: int
+    speed: float
 
     def __call__(self, settings: Settings, url: str, stop: threading.Event) -> None:
-        from anxin.flow.drive_city import Driver, city_of, load_plan, secrets_file
+        from anxin.flow.drive_city import Driver, load_events, secrets_file
 
-        made = city_of(load_plan(self.folder, self.chargers, self.seed))
+        events = load_events(self.folder, self.chargers, self.seed)
         base = f"http://{settings.host}:{settings.port}"
-        driver = Driver(base, made, secrets_file(self.folder)["operators"], self.folder, LOG.info)
+        driver = Driver(base, events, secrets_file(self.folder)["operators"], self.folder, LOG.info, self.speed)
         asyncio.run(driver.run(stop.is_set))
+
+
+def hold_folder(folder: Path) -> IO[bytes]:
+    """Return a lock on a data folder, held until it is closed or the process ends. Raises InputError where another
+    process serves the folder, or it may not be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "serving.lock").open("wb")
+    except OSError as error:
+        raise InputError(
+            f"数据目录不可写 · the data folder {folder} cannot be written: {error.strerror or error}"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise InputError(f"数据目录已在使用 · another process serves the data folder {folder}") from None
+    return lock
+
+
+def require_port(host: str, port: int) -> None:
+    """Raise InputError where nobody can listen there. A platform that was just killed is given a moment to let go."""
+    end = time.monotonic() + PORT_S
+    while True:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind((host, port))
+                return
+        except (OSError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                if time.monotonic() < end:
+                    time.sleep(0.1)
+                    continue
+                raise InputError(
+                    f"端口 {port} 已被占用，请用 --port 另选 · port {port} is in use; choose another with --port"
+                ) from None
+            raise InputError(f"无法监听 {host}:{port} · cannot listen there: {error}") from None
 
 
 def write_private(path: Path, document: object) -> None:

