@@ -17,6 +17,9 @@ def _names(kind: type[Any]) -> str:
 
 
 _ORDER, _RECORD = _names(Order), _names(MeterSession)
+#: Facts stand in the order of the messages that they come from ("message:17"), whenever and in whatever company they
+#: were decoded: where two are alike, the same one is the first also when everything is judged again.
+_ARRIVAL = "length(source_file), source_file, source_row"
 
 
 @dataclass(slots=True)
@@ -80,7 +83,7 @@ def slice_of_places(
                 " select unnest(%(record_nos)s::bigint[])"
                 " union select record_no from fact_record where transaction_id = any(%(transactions)s)"
                 " union select record_no from fact_record where record_id = any(%(records)s))"
-                " order by record_no",
+                f" order by {_ARRIVAL}, record_no",
                 shared,
             )
         ]
@@ -91,7 +94,7 @@ def slice_of_places(
                 " select unnest(%(order_nos)s::bigint[])"
                 " union select order_no from fact_order where transaction_id = any(%(transactions)s)"
                 " union select order_no from fact_order where order_id = any(%(orders)s))"
-                " order by order_no",
+                " order by message_index, source_row, order_no",
                 shared,
             )
         ]
@@ -146,7 +149,7 @@ def slice_of_operator(database: Database, operator_id: str, from_utc_ms: int, to
             Order(*r)
             for r in connection.execute(
                 f"select {_ORDER} from fact_order where operator_id = %s and start_utc_ms between %s and %s"
-                " order by order_no",
+                " order by message_index, source_row, order_no",
                 (operator_id, low, high),
             )
         ]
