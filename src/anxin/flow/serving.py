@@ -40,7 +40,7 @@ RESTART_S, LONG_ENOUGH_S = 2.0, 5.0
 STOP_S = 4.0
 #: How long a port may stay taken before we say so.
 PORT_S = 3.0
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 Target = Callable[[Settings, str, threading.Event], None]
 
 
@@ -136,7 +136,9 @@ def _end(children: list[Child]) -> None:
 
 def _start(context: Any, child: Child, settings: Settings, url: str) -> None:
     child.again_at, child.started_at = 0.0, time.monotonic()
-    child.process = context.Process(target=_child, args=(child.target, settings, url), name=f"anxin-{child.name}")
+    child.process = context.Process(
+        target=_child, args=(child.name, child.target, settings, url), name=f"anxin-{child.name}"
+    )
     # Ctrl-C goes to every process of the terminal. A child leaves it to us, from its first instruction on.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -145,10 +147,12 @@ def _start(context: Any, child: Child, settings: Settings, url: str) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _child(target: Target, settings: Settings, url: str) -> None:
+def _child(name: str, target: Target, settings: Settings, url: str) -> None:
     """Body of a child: dies with its parent, leaves Ctrl-C to it, stops on SIGTERM."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl(_PR_SET_NAME, f"anxin-{name}".encode())  # what `ps` and `top` call it
         if os.getppid() == 1:
             return
     stop = threading.Event()

@@ -1,0 +1,1 @@
+"""The platform under faults: what it acknowledged must still be there."""
