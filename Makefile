@@ -100,5 +100,12 @@ bench-mqtt: $(VENV)/.bench  ## meters over MQTT: records a second, publish to re
 bench-evidence: $(VENV)/.installed  ## from receipt to proof at 2,000 messages a second; the log audited
 	$(BIN)/python -m bench.evidence
 
+KILLS ?= 1000
+
+.PHONY: kills
+kills: $(VENV)/.installed  ## planted faults that must be found, then KILLS kills (-9) of the platform under load
+	$(BIN)/python -m tests.fault.kills --kills 12 --plant all
+	$(BIN)/python -m tests.fault.kills --kills $(KILLS)
+
 clean:  ## remove what was built
 	rm -rf $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -53,6 +53,10 @@ PATIENCE_S = 120.0
 CHARGERS, DAYS_A_KILL, LEAST_DAYS = 200, 0.8, 20
 #: A row that is deleted behind the platform's back, as the fourth planted fault.
 DELETED = "deleted"
+#: The figures that must be nought.
+FAULT_FIGURES = (
+    "lost", "altered", "duplicated", "unknown", "changed_receipts", "log_faults", "forked_checkpoints",
+)  # fmt: skip
 
 
 class Run:
@@ -197,7 +201,8 @@ class Run:
         print(text, file=sys.stderr, flush=True)
 
     def _last_words(self) -> str:
-        return self.running.output.read_text(errors="replace")[-2_000:]
+        said = [self.running.output, self.data / "postgres" / "log"]
+        return "\n".join(p.read_text(errors="replace")[-3_000:] for p in said if p.is_file())
 
 
 def make_run(kills: int, seed: int = 1, fault: str = "") -> dict[str, Any]:
@@ -224,11 +229,6 @@ def main() -> int:
         wrong += (faults == 0) if fault else (faults > 0)
     return 1 if wrong else 0
 
-
-#: The figures that must be nought.
-FAULT_FIGURES = (
-    "lost", "altered", "duplicated", "unknown", "changed_receipts", "log_faults", "forked_checkpoints",
-)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

