@@ -54,6 +54,7 @@ class What(StrEnum):
     RECORD = "record"
     CHECK = "check"
     STATUS = "status"
+    STATION = "station"
 
 
 _WHATS = tuple(What)

@@ -24,6 +24,7 @@ _PAGES = Environment(loader=PackageLoader("anxin.faces", "pages"), autoescape=se
 def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["status"])
+    titles = live_reading.rule_titles()
 
     def numbers() -> dict[str, Any]:
         found = live_reading.status(platform)
@@ -73,6 +74,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         for name, label in (
             ("messages", "kind"), ("verdicts", "state"), ("findings", "rule"), ("severities", "severity"),
             ("refused", "door"), ("deviations", "kind"), ("turned_away", "rule"),
+            ("connectors", "status"),
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]
@@ -83,6 +85,6 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
 
     @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
-        return _PAGES.get_template("status.html").render(n=numbers())
+        return _PAGES.get_template("status.html").render(n=numbers(), rules=titles)
 
     return routes

@@ -28,6 +28,7 @@ INTERFACES = {
     What.ORDER: "notification_charge_order_info",
     What.CHECK: "check_charge_orders",
     What.STATUS: "notification_stationStatus",
+    What.STATION: "notification_stationInfo",
 }
 _HEADERS = {"content-type": "application/json;charset=utf-8"}
 #: Answers after which the same message is sent again.

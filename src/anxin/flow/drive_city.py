@@ -24,6 +24,7 @@ import httpx
 
 from anxin.city.build import City, build
 from anxin.city.live import DEFAULT_SPEED, Events, LivePlan, What, clock_from, plan_at
+from anxin.city.stations import station_texts
 from anxin.domain.errors import InputError
 from anxin.flow.city_doors import MeterClient, OperatorClient, Tally
 from anxin.flow.make_city import seal_upload
@@ -71,7 +72,7 @@ class Driver:
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
             meters = MeterClient(client, self.tally)
             operators = {o: OperatorClient(client, o, values, self.tally) for o, values in self.secrets.items()}
-            await self._tell_states(events.states(told_s), operators)
+            await self._introduce(told_s, operators)
             while done < len(events):
                 due = events.due(done, clock.at(time.time()))
                 if due == done:
@@ -89,9 +90,14 @@ class Driver:
                 _note(self.folder / "position", str(done))
                 await asyncio.sleep(max(0.0, len(part) / self.rate_per_s - (time.monotonic() - started)))
 
-    async def _tell_states(self, states: list[tuple[str, str]], operators: dict[str, OperatorClient]) -> None:
-        of_operator = {o: [(What.STATUS, text) for whose, text in states if whose == o] for o in operators}
-        await asyncio.gather(*(operators[o].send(m) for o, m in of_operator.items()))
+    async def _introduce(self, now_s: float, operators: dict[str, OperatorClient]) -> None:
+        """Each operator declares his stations, and says how each connector is."""
+        said: dict[str, list[tuple[What, str]]] = defaultdict(list)
+        for operator, text in station_texts(self.events.city.register):
+            said[operator].append((What.STATION, text))
+        for operator, text in self.events.states(now_s):
+            said[operator].append((What.STATUS, text))
+        await asyncio.gather(*(operators[o].send(messages) for o, messages in said.items()))
 
     async def _send(self, part: list[int], meters: MeterClient, operators: dict[str, OperatorClient]) -> None:
         records: list[tuple[str, str]] = []

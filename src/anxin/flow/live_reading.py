@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from anxin.domain.message import Receipt
+from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
+from anxin.reconcile.book import rule_book
 from anxin.store import messages, reading, totals
 
 MAX_PAGE = reading.MAX_PAGE
@@ -40,5 +42,14 @@ def receipt(platform: Platform, operator_id: str | None, index: int) -> Receipt 
 
 
 def status(platform: Platform) -> dict[str, Any]:
-    """Return the numbers of the status page."""
-    return totals.totals(platform.database)
+    """Return the numbers of the status page; `judge_lag_s` is how long the oldest message that is not judged waits."""
+    found = totals.totals(platform.database)
+    oldest = found["judged"] if found["judged"] < found["log_size"] else None
+    received = None if oldest is None else totals.received_utc_ms(platform.database, oldest)
+    found["judge_lag_s"] = 0 if received is None else max(0, now_utc_ms() - received) // 1_000
+    return found
+
+
+def rule_titles() -> dict[str, tuple[str, str]]:
+    """Return what each rule is called, in Chinese and English."""
+    return {rule.id: (rule.title_zh, rule.title_en) for rule in rule_book()}

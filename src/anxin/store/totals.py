@@ -40,10 +40,14 @@ def totals(database: Database) -> dict[str, Any]:
         turned_away = connection.execute(
             "select door, rule, rejected from door_rejection order by door, rule"
         ).fetchall()
+        connectors = connection.execute(
+            "select status, count(*) from connector_status group by status order by status"
+        ).fetchall()
     return {
         "log_size": int(size),
         "judged": int(judged),
         "places_waiting": int(waiting[0]) if waiting else 0,
+        "connectors": {str(r[0]): int(r[1]) for r in connectors},
         **{name: found.get(name, {}) for name in NAMES},
         "conflicts": found.get("conflicts", {}).get("all", 0),
         "turned_away": {f"{door}.{rule}": int(count) for door, rule, count in turned_away},
