@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import signal
 import sys
 import threading
@@ -16,7 +15,6 @@ from anxin.flow import serving
 from anxin.settings import Settings, load_settings
 
 DEFAULT_CHARGERS, DEFAULT_SPEED = 400, 48.0
-JUDGE_NICE = 5
 
 
 def add_parser(subparsers: Any) -> None:
@@ -182,8 +180,7 @@ def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
 
 def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Judge until stopped. The doors go first where both want the processor."""
-    os.nice(JUDGE_NICE)
+    """Judge until stopped."""
     from anxin.assembly import open_platform
     from anxin.flow.live import judge_for_ever
 
