@@ -26,6 +26,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from anxin.assembly import open_platform
 from anxin.city.build import City, build
 from anxin.city.live import Events
@@ -35,7 +37,7 @@ from anxin.flow import enrol
 from anxin.flow.make_city import content_key, seal_upload
 from anxin.flow.publishing import log_signer
 from anxin.settings import Settings
-from anxin.store.embedded import EmbeddedServer
+from anxin.store.embedded import EmbeddedServer, running_url
 from tests.fault.auditing import Checkpoints, Outcome, audit
 from tests.fault.load import Ledger, Post, Sender, letters
 from tests.fault.planted import FAULTS
@@ -181,11 +183,9 @@ class Run:
 
     def _delete_one(self) -> None:
         """Delete a message that somebody has a receipt for."""
-        import psycopg
-
-        from anxin.store.embedded import running_url
-
-        index = self.rng.choice([k.index for k in self.ledger.receipts.values()])
+        self._until_answers(self.ledger.answers + ANSWERS)
+        published = self.checkpoints.look()
+        index = self.rng.choice([k.index for k in self.ledger.receipts.values() if k.index < published])
         with psycopg.connect(running_url(self.data / "postgres") or "", autocommit=True) as connection:
             connection.execute("set session_replication_role = replica")
             connection.execute("delete from message where index = %s", (index,))
