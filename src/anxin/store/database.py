@@ -77,7 +77,9 @@ def migrate(database: Database) -> list[str]:
         known = {row[0] for row in connection.execute("select name from migration")}
         later = known - {f.name for f in files}
         if later:
-            raise StoreError(f"this database was made by a later version: it has migration {max(later)}")
+            raise StoreError(
+                f"数据由更新版本的软件建立 · this database was made by a later version: it has migration {max(later)}"
+            )
         for file in files:
             if file.name not in known:
                 connection.execute(file.read_text(encoding="utf-8").encode())
