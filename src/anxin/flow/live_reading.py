@@ -44,8 +44,7 @@ def receipt(platform: Platform, operator_id: str | None, index: int) -> Receipt 
 def status(platform: Platform) -> dict[str, Any]:
     """Return the numbers of the status page; `judge_lag_s` is how long the oldest message that is not judged waits."""
     found = totals.totals(platform.database)
-    oldest = found["judged"] if found["judged"] < found["log_size"] else None
-    received = None if oldest is None else totals.received_utc_ms(platform.database, oldest)
+    received = totals.progress(platform.database, found["log_size"]).unjudged_utc_ms
     found["judge_lag_s"] = 0 if received is None else max(0, now_utc_ms() - received) // 1_000
     return found
 
