@@ -107,6 +107,18 @@ def test_a_bit_turned_on_disk_below_the_running_writer_is_never_signed(tmp_path:
     assert stopped > 40
 
 
+def test_a_bit_turned_in_a_higher_tile_is_never_signed(tmp_path: Path) -> None:
+    publisher = LogPublisher(tmp_path, LOG)
+    publisher.publish(take(ENTRIES), 600)
+    path = tmp_path / "tile/1/000.p/2"
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EvidenceError, match="no longer hold"):
+        publisher.publish(take(ENTRIES), 700)
+    assert open_checkpoint((tmp_path / "checkpoint").read_bytes(), KEY).size == 600
+
+
 def test_a_database_that_lacks_an_entry_in_its_midst_is_refused(tmp_path: Path) -> None:
     publisher = LogPublisher(tmp_path, LOG)
     publisher.publish(take(ENTRIES), 100)
