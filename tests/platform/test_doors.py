@@ -15,6 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
+from anxin.domain.batch import Side
 from anxin.domain.message import Kind, Receipt
 from anxin.domain.party import Party, Role
 from anxin.evidence.note import parse_vkey
@@ -177,10 +178,32 @@ def test_a_batch_of_records_has_an_outcome_for_each_and_a_bad_one_loses_no_other
         None, None, "tag_mismatch", "envelope.header", "envelope.header", None, None, None,
     ]  # fmt: skip
     again = httpx.post(f"{server}/meter/v1/records", content=records[0].payload).json()
-    assert again == {"receipt": outcomes[0]["receipt"], "repeated": True}
+    assert again == {"receipt": outcomes[0]["receipt"], "repeated": True, "signature": "holds"}
     assert messages.size(platform.database) == 5
     many = httpx.post(f"{server}/meter/v1/records/batch", content=b"x\n" * 1_001)
     assert (many.status_code, many.json()["title"]) == (413, "batch.size")
+
+
+def test_a_meter_hears_at_once_whether_its_signature_holds_and_the_record_is_kept_whatever_it_is(
+    server: str, city: LiveCity, platform: Platform
+) -> None:
+    record = next(m for m in city.messages if m.kind is Kind.METER_ENVELOPE)
+    envelope = meter_envelope.parse(record.payload)
+    key = platform.directory.valid_content_key(envelope.key_id)
+    assert key is not None
+    signed = meter_envelope.open_envelope(envelope, (key,))
+    altered = signed.replace(b'"RV":', b'"RV":9', 1)
+    unnamed = signed.replace(b'"MS":"', b'"MS":"X', 1).replace(b'"GS":"', b'"GS":"X', 1)
+    for number, (inside, said) in enumerate(
+        [(signed, "holds"), (altered, "does_not_hold"), (unnamed, "not_checked"), (b"OCMF|", "not_checked")]
+    ):
+        sealed = meter_envelope.seal(
+            inside, key, counter=10_000 + number, meter_id=envelope.meter_id, transaction_id=f"look-{number}",
+            side=Side.WHOLE, sent_utc_ms=1_790_000_000_000,
+        )  # fmt: skip
+        answer = httpx.post(f"{server}/meter/v1/records", content=sealed)
+        assert (answer.status_code, answer.json()["signature"]) == (200, said)
+        assert answer.json()["receipt"]["index"] == number
 
 
 def test_a_body_beyond_the_limit_is_refused_stated_or_not(server: str, platform: Platform) -> None:

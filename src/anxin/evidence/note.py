@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -40,6 +41,12 @@ def is_key_name(name: str) -> bool:
     return bool(name) and not any(c.isspace() or c == "+" or ord(c) < 0x20 for c in name)
 
 
+@lru_cache(maxsize=16)
+def _private_key(seed: bytes) -> Ed25519PrivateKey:
+    """The key of a seed, made once: a door signs thousands of receipts a second."""
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """A note's signer: a name and an Ed25519 seed of 32 bytes."""
@@ -51,7 +58,7 @@ class Signer:
     @property
     def public_key(self) -> bytes:
         """The 32 bytes of the public key."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
+        return _private_key(self.seed).public_key().public_bytes_raw()
 
     @property
     def vkey(self) -> str:
@@ -61,7 +68,7 @@ class Signer:
 
     def sign(self, message: bytes) -> bytes:
         """Return the Ed25519 signature over bytes."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+        return _private_key(self.seed).sign(message)
 
     def line(self, text: str, at_s: int | None = None) -> str:
         """Return the signature line over a note's text; a cosignature states its time in seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,10 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from anxin.domain.errors import FormatError
-from anxin.domain.message import Message
+from anxin.domain.message import Accepted, Message
 from anxin.evidence.note import Signer
 from anxin.faces.problems import answer, problem
-from anxin.flow.meter_messages import envelope_message
+from anxin.flow.meter_messages import envelope_message, first_look
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import accepted_document
 
@@ -27,6 +29,17 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/meter/v1", tags=["meters"])
 
+    async def _kept_and_looked_at(messages: Sequence[Message]) -> tuple[list[Accepted], list[str]]:
+        """Signatures are verified while the messages are made durable: neither waits for the other."""
+        directory = platform.directory
+
+        def looks() -> list[str]:
+            return [first_look(m, directory) for m in messages]
+
+        kept = asyncio.ensure_future(platform.intake.accept_all(messages))
+        looked = await asyncio.to_thread(looks)
+        return await kept, looked
+
     @routes.post("/records", openapi_extra=_BINARY)
     async def record(request: Request) -> Response:
         """Take one sealed record; answer its receipt once it is durable."""
@@ -34,8 +47,9 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
             message = envelope_message(await request.body(), platform.directory)
         except FormatError as error:
             return answer(422, error.rule, str(error), error.field)
-        accepted = await platform.intake.accept(message)
-        return _json(accepted_document(signer, accepted), 409 if accepted.conflicts_with is not None else 200)
+        ((accepted,), (look,)) = await _kept_and_looked_at([message])
+        document = accepted_document(signer, accepted) | {"signature": look}
+        return _json(document, 409 if accepted.conflicts_with is not None else 200)
 
     @routes.post("/records/batch", openapi_extra=_LINES)
     async def batch(request: Request) -> Response:
@@ -50,9 +64,9 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
                 good.append((number, envelope_message(line.strip(), platform.directory)))
             except FormatError as error:
                 outcomes[number] = {"problem": problem(422, error.rule, str(error), error.field)}
-        accepted = await platform.intake.accept_all([m for _, m in good])
-        for (number, _), one in zip(good, accepted, strict=True):
-            outcomes[number] = accepted_document(signer, one)
+        accepted, looks = await _kept_and_looked_at([m for _, m in good])
+        for (number, _), one, look in zip(good, accepted, looks, strict=True):
+            outcomes[number] = accepted_document(signer, one) | {"signature": look}
         return _json(outcomes, 200)
 
     return routes

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from anxin.domain.errors import FormatError
 from anxin.domain.message import Kind, Message
+from anxin.domain.meter_record import Answer
 from anxin.flow.platform import Directory
-from anxin.formats import meter_envelope
+from anxin.formats import meter_envelope, ocmf
 from anxin.formats.meter_envelope import LINE_PREFIX
+from anxin.trust.verify import judge
+
+#: What a door says of a signature at first sight.
+HOLDS, DOES_NOT_HOLD, NOT_CHECKED = "holds", "does_not_hold", "not_checked"
 
 
 def envelope_message(data: bytes, directory: Directory) -> Message:
@@ -24,3 +29,21 @@ def envelope_message(data: bytes, directory: Directory) -> Message:
     if party is None or party.suspended:
         raise FormatError("meter_suspended", "this meter is not admitted", "meter id")
     return Message(Kind.METER_ENVELOPE, envelope.meter_id, f"{envelope.key_id}/{envelope.counter}", binary)
+
+
+def first_look(message: Message, directory: Directory) -> str:
+    """Return whether a record's signature is its meter's registered key's: HOLDS, DOES_NOT_HOLD or NOT_CHECKED.
+
+    For the maker, who hears at once what is wrong with his meter. It changes nothing of what is kept, and is no
+    verdict: that has four answers and comes from the judge, who reads the whole record.
+    """
+    envelope = meter_envelope.parse(message.payload)
+    key = directory.valid_content_key(envelope.key_id)
+    try:
+        record = ocmf.decode_signature(meter_envelope.open_envelope(envelope, () if key is None else (key,)))
+    except FormatError:
+        return NOT_CHECKED
+    answer = judge(record, directory.ring)
+    if Answer.AUTHENTIC in (answer.answer, answer.if_read_so):
+        return HOLDS
+    return DOES_NOT_HOLD if answer.answer is Answer.FORGED else NOT_CHECKED

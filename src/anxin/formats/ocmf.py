@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import re
+from typing import Any
 
 from anxin.domain.errors import FormatError
 from anxin.domain.meter_record import MeterRecord
@@ -99,6 +101,32 @@ def decode(raw: bytes) -> MeterRecord:
         signature=signature,
         deviations=tuple(deviations),
     )
+
+
+def decode_signature(raw: bytes) -> MeterRecord:
+    """Return who signed what and how, and nothing of what it says: enough to verify, a third of the work of `decode`.
+
+    Serials are there as texts, readings are not. Raises FormatError as `decode` does, less often: what departs from
+    the format further inside goes unseen.
+    """
+    payload, signed_text, signature_section = _sections(_text_of(raw), [])
+    algorithm, signature = _signature(signature_section, [])
+    signed_bytes = signed_text.encode()
+    serials = {name: text if isinstance(text := payload.get(name), str) else None for name in ("MS", "GS")}
+    nothing = {f.name: None for f in dataclasses.fields(MeterRecord)}
+    known: dict[str, Any] = {
+        "dialect": DIALECT,
+        "payload_digest": hashlib.sha256(signed_bytes).hexdigest(),
+        "signed_bytes": signed_bytes,
+        "meter_serial": serials["MS"],
+        "gateway_serial": serials["GS"],
+        "user_flags": (),
+        "readings": (),
+        "algorithm": algorithm,
+        "signature": signature,
+        "deviations": (),
+    }
+    return MeterRecord(**(nothing | known))
 
 
 def encode_frame(payload: bytes, signature_section: dict[str, str]) -> bytes:
