@@ -71,7 +71,7 @@ class SliceJudge:
 
     def follow(self, directory: Directory) -> None:
         """Load the register anew where it has changed."""
-        if directory.version == self._version:
+        if directory.version.register == self._version:
             return
         arrow = register_tables(directory.register)
         self._register = {
@@ -84,7 +84,7 @@ class SliceJudge:
         self._meters_of = {}
         for meter in directory.register.meters:
             self._meters_of.setdefault(meter.connector_id, []).append(meter.meter_id)
-        self._version = directory.version
+        self._version = directory.version.register
 
     def judge(self, database: Database, touches: Sequence[Touch], as_of_utc_ms: int) -> JudgedSlice | None:
         """Return verdicts and findings for these places around the times that they were touched at."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from anxin.domain.party import Credential, Party
 from anxin.domain.register import Connector, Register, Station, Verification
@@ -22,6 +23,7 @@ from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.settings import Settings
 from anxin.store import parties as store
 from anxin.store.database import Database
+from anxin.store.parties import Version
 from anxin.store.reports import load_reports
 from anxin.trust.keyring import KeyRing
 from anxin.trust.vault import Vault
@@ -42,7 +44,7 @@ class TcecSecrets:
 class Directory:
     """Who is who, at one moment."""
 
-    version: int = -1
+    version: Version = field(default_factory=Version)
     parties: dict[str, Party] = field(default_factory=dict)
     register: Register = field(default_factory=Register)
     ring: KeyRing = field(default_factory=KeyRing)
@@ -93,19 +95,40 @@ def with_reports(register: Register, verified: Sequence[Verification], events: S
     return replace(register, verifications=tuple(known.values()), seals=seals_of(register.seals, events))
 
 
-def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> Directory:
-    """Return the directory as the database has it now."""
-    version = store.version(database)  # read first: a change during the reading is noticed at the next look
-    parties = {p.party_id: p for p in store.load_parties(database)}
-    register = with_reports(store.load_register(database), *load_reports(database))
+def load_directory(database: Database, open_: Callable[[bytes, str], bytes], old: Directory | None = None) -> Directory:
+    """Return the directory as the database has it now; what has not changed since `old` is not read again."""
+    with database.transaction() as connection:
+        # Read first: a change during the reading is noticed at the next look.
+        version = store.version(connection)
+    old = old or Directory()
+    new = replace(old, version=version)
+    if version.register != old.version.register:
+        new = replace(new, **_registered(with_reports(store.load_register(database), *load_reports(database))))
+    if version.parties != old.version.parties:
+        parties = {p.party_id: p for p in store.load_parties(database)}
+        new = replace(new, parties=parties, **_credentials(store.load_credentials(database, open_)))
+    return new
+
+
+def _registered(register: Register) -> dict[str, Any]:
+    of_charger: dict[str, list[Connector]] = {}
+    for connector in register.connectors:
+        of_charger.setdefault(connector.charger_id, []).append(connector)
+    return {
+        "register": register,
+        "ring": KeyRing(register.keys),
+        "connectors": {c.connector_id: c for c in register.connectors},
+        "stations": {s.station_id: s for s in register.stations},
+        "connectors_of_charger": {k: tuple(v) for k, v in of_charger.items()},
+    }
+
+
+def _credentials(credentials: Iterable[Credential]) -> dict[str, Any]:
     content_keys: dict[str, tuple[ContentKey, Credential]] = {}
     tcec: dict[str, list[TcecSecrets]] = {}
     by_lookup: dict[tuple[str, str], Credential] = {}
     of_party: dict[tuple[str, str], list[Credential]] = {}
-    of_charger: dict[str, list[Connector]] = {}
-    for connector in register.connectors:
-        of_charger.setdefault(connector.charger_id, []).append(connector)
-    for c in store.load_credentials(database, open_):
+    for c in credentials:
         of_party.setdefault((c.party_id, c.kind), []).append(c)
         if c.lookup is not None:
             by_lookup[c.kind, c.lookup] = c
@@ -118,19 +141,12 @@ def load_directory(database: Database, open_: Callable[[bytes, str], bytes]) -> 
                 c.party_id, body["data_secret"].encode(), body["data_secret_iv"].encode(), body["sig_secret"].encode()
             )
             tcec.setdefault(c.party_id, []).append(TcecSecrets(body["operator_secret"], values, c))
-    return Directory(
-        version=version,
-        parties=parties,
-        register=register,
-        ring=KeyRing(register.keys),
-        content_keys=content_keys,
-        tcec={k: tuple(v) for k, v in tcec.items()},
-        by_lookup=by_lookup,
-        credentials_of={k: tuple(v) for k, v in of_party.items()},
-        connectors={c.connector_id: c for c in register.connectors},
-        stations={s.station_id: s for s in register.stations},
-        connectors_of_charger={k: tuple(v) for k, v in of_charger.items()},
-    )
+    return {
+        "content_keys": content_keys,
+        "tcec": {k: tuple(v) for k, v in tcec.items()},
+        "by_lookup": by_lookup,
+        "credentials_of": {k: tuple(v) for k, v in of_party.items()},
+    }
 
 
 class Platform:
@@ -147,8 +163,10 @@ class Platform:
 
     def refresh(self) -> None:
         """Exchange the directory where the database has a newer one."""
-        if store.version(self.database) != self.directory.version:
-            self.directory = load_directory(self.database, self.vault.open)
+        with self.database.transaction() as connection:
+            version = store.version(connection)
+        if version != self.directory.version:
+            self.directory = load_directory(self.database, self.vault.open, self.directory)
 
     async def start(self) -> None:
         """Load the directory and begin to commit. Called inside the running event loop."""

@@ -14,7 +14,9 @@ from anxin.domain.errors import StoreError
 from anxin.domain.meter_record import MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
 from anxin.domain.source import Deviation
+from anxin.store import parties
 from anxin.store.database import Database
+from anxin.store.parties import Version
 
 #: Any constant: two judges on one database exclude one another on it.
 JUDGE_LOCK = 0x6A75646765
@@ -92,10 +94,9 @@ def next_messages(database: Database, count: int) -> tuple[list[int], list[int]]
     return [r[0] for r in new], [r[0] for r in again]
 
 
-def hold_version(connection: Any, version: int) -> bool:
+def hold_version(connection: Any, version: Version) -> bool:
     """Return whether parties, keys and register are still of this version; if so, they stay it until the commit."""
-    row = connection.execute("select value from counter where name = 'register_version' for share").fetchone()
-    return row is not None and int(row[0]) == version
+    return parties.version(connection, "for share") == version
 
 
 def judged(database: Database) -> int:

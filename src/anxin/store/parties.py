@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -60,7 +60,7 @@ def put_parties(database: Database, parties: Iterable[Party], now_utc_ms: int) -
             " name = excluded.name, operator_id = excluded.operator_id, suspended = excluded.suspended",
             rows,
         )
-        _changed(connection)
+        _changed(connection, "party_version")
 
 
 def put_credentials(database: Database, credentials: Iterable[Credential], seal: Seal_) -> None:
@@ -82,7 +82,7 @@ def put_credentials(database: Database, credentials: Iterable[Credential], seal:
             " revoked_utc_ms = least(credential.revoked_utc_ms, excluded.revoked_utc_ms)",
             rows,
         )
-        _changed(connection)
+        _changed(connection, "party_version")
 
 
 def load_parties(database: Database) -> list[Party]:
@@ -113,7 +113,7 @@ def revoke_credential(database: Database, credential_id: str, at_utc_ms: int) ->
             "update credential set revoked_utc_ms = least(revoked_utc_ms, %s) where credential_id = %s",
             (at_utc_ms, credential_id),
         )
-        _changed(connection)
+        _changed(connection, "party_version")
         return cursor.rowcount == 1
 
 
@@ -129,7 +129,7 @@ def reseal(database: Database, convert: Callable[[bytes, str], bytes | None]) ->
         fresh = [item for item in sealed if item[0] is not None]
         connection.cursor().executemany("update credential set sealed = %s where credential_id = %s", fresh)
         if fresh:
-            _changed(connection)
+            _changed(connection, "party_version")
     return len(fresh)
 
 
@@ -151,7 +151,7 @@ def put_register(database: Database, register: Register) -> None:
     ]
     with database.transaction() as connection:
         connection.cursor().executemany(_PUT_ENTRY, rows)
-        _changed(connection)
+        _changed(connection, "register_version")
 
 
 def change_keys(database: Database, keys: Iterable[MeterKey]) -> int:
@@ -162,7 +162,7 @@ def change_keys(database: Database, keys: Iterable[MeterKey]) -> int:
     """
     changed = list(keys)
     with database.transaction() as connection:
-        _changed(connection)
+        _changed(connection, "register_version")
         connection.cursor().executemany(
             _PUT_ENTRY, [("key", entry_id("key", k), Jsonb(dataclasses.asdict(k))) for k in changed]
         )
@@ -185,17 +185,26 @@ def load_register(database: Database) -> Register:
     return Register(**{field: tuple(values.get(kind, ())) for kind, (_, field, _) in ENTRIES.items()})
 
 
-def version(database: Database) -> int:
-    """Return a number that rises with every change of parties, credentials or register."""
-    with database.transaction() as connection:
-        row = connection.execute("select value from counter where name = 'register_version'").fetchone()
-    return int(row[0]) if row else 0
+class Version(NamedTuple):
+    """Numbers that rise with every change of the register, and of parties and credentials."""
+
+    register: int = -1
+    parties: int = -1
+
+
+def version(source: Any, lock: str = "") -> Version:
+    """Return the version as a connection sees it; `lock` is a locking clause, such as `for share`."""
+    rows = source.execute(
+        f"select name, value from counter where name in ('register_version', 'party_version') order by name {lock}"
+    )
+    found = dict(rows.fetchall())
+    return Version(found["register_version"], found["party_version"])
 
 
 def register_changed(connection: Any) -> None:
-    """Let every process read parties, credentials and register anew."""
-    _changed(connection)
+    """Let every process read the register anew."""
+    _changed(connection, "register_version")
 
 
-def _changed(connection: Any) -> None:
-    connection.execute("update counter set value = value + 1 where name = 'register_version'")
+def _changed(connection: Any, name: str) -> None:
+    connection.execute("update counter set value = value + 1 where name = %s", (name,))
