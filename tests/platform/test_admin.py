@@ -225,7 +225,7 @@ def test_a_key_that_changes_while_its_records_are_judged_is_not_missed(
     told: list[int] = []
     real = facts.hold_version
 
-    def late(connection: Any, version: int) -> bool:
+    def late(connection: Any, version: parties.Version) -> bool:
         if not told:
             told.append(parties.change_keys(platform.database, [wrong]))
         return real(connection, version)
