@@ -39,11 +39,12 @@ def keep_conflicts(connection: Any, indexes: Sequence[int], directory: Directory
 
 
 def _about(conflict: Conflict, directory: Directory) -> Conflict:
-    """Whom a conflict is about: a meter's operator by the register, else the operator that sent it."""
+    """Whom a conflict is about: a meter's operator by the register, a charger's, else the operator that sent it."""
     if conflict.kind is Kind.METER_ENVELOPE:
         stays = [m for m in directory.register.meters if m.meter_id == conflict.sender]
         place = max(stays, key=lambda m: m.installed_utc_ms).connector_id if stays else None
         owner = directory.operator_of_connector(place) if place is not None else None
         return replace(conflict, meter_id=conflict.sender, connector_id=place, operator_id=owner)
     party = directory.parties.get(conflict.sender)
-    return replace(conflict, operator_id=party.operator_id if party and party.role is Role.OPERATOR else None)
+    supervised = party is not None and party.role in (Role.OPERATOR, Role.CHARGER)
+    return replace(conflict, operator_id=party.operator_id if party is not None and supervised else None)
