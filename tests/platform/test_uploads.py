@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from anxin.domain.errors import FormatError
-from anxin.domain.message import Kind
+from anxin.domain.message import Kind, Message
 from anxin.domain.party import Party, Role
 from anxin.flow.child import MAX_CHILD_BYTES, in_child
+from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
 from anxin.flow.upload_reading import Envelope, first_reading
@@ -353,3 +354,14 @@ def test_a_reader_that_takes_too_much_dies_alone() -> None:
         in_child(guarded, b"PK\x03\x04", LIMITS)
     assert refused.value.rule == "table.xlsx"
     assert in_child(bytes, 3) == b"\0\0\0"
+
+
+def test_the_judge_takes_no_more_bytes_at_once_than_it_may(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [Message(Kind.TABLE_ORDERS, "123456789", str(n), b"x" * 400) for n in range(5)]
+    messages.append(platform.database, sent, 1, committed_entry)
+    assert facts.next_messages(platform.database, 4)[0] == [0, 1, 2, 3]
+    monkeypatch.setattr(facts, "MAX_TAKEN_BYTES", 401)
+    assert facts.next_messages(platform.database, 4) == ([0, 1], [])
+    monkeypatch.setattr(facts, "MAX_TAKEN_BYTES", 1)
+    assert facts.requeue_all(platform.database) == 5
+    assert facts.next_messages(platform.database, 4) == ([0], [0])

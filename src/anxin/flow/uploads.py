@@ -22,6 +22,7 @@ from typing import Any
 from anxin.domain.errors import BusyError, FormatError
 from anxin.domain.message import Accepted, Message, Refused
 from anxin.domain.quantities import iso_of, kwh_text, money_text
+from anxin.domain.register import Register
 from anxin.domain.source import Reject
 from anxin.flow.child import in_child
 from anxin.flow.intake import now_utc_ms
@@ -119,7 +120,7 @@ class Uploads:
 
 def _needed(directory: Directory) -> Directory:
     """The register's part of a directory: no secret crosses to the process that reads a file from outside."""
-    return Directory(register=directory.register, connectors=directory.connectors)
+    return Directory(register=Register(meters=directory.register.meters), connectors=directory.connectors)
 
 
 def _work(name: str, data: bytes, mapping: bytes | None, *more: Any) -> Any:

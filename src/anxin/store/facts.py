@@ -21,6 +21,8 @@ from anxin.store.parties import Version
 #: Any constant: two judges on one database exclude one another on it.
 JUDGE_LOCK = 0x6A75646765
 HOUR_MS = 3_600_000
+#: Bytes of payload that are decoded in one go: four uploads of the largest size, or any number of orders.
+MAX_TAKEN_BYTES = 64 * 1024 * 1024
 #: What a place is called that is an operator's totals.
 OPERATOR = "operator:"
 _ORDER = tuple(f.name for f in dataclasses.fields(Order))
@@ -83,15 +85,22 @@ def has_judge(database: Database) -> bool:
 
 
 def next_messages(database: Database, count: int) -> tuple[list[int], list[int]]:
-    """Return the indexes of messages not judged yet, and of those to be judged again, at most `count` of each."""
+    """Return the indexes of messages not judged yet, and of those to be judged again: at most `count` of each, and no
+    more once they hold MAX_TAKEN_BYTES together."""
+    # The length of a payload stands in its head: none is read for it.
+    bounded = (
+        "select index from (select index, sum(size) over (order by index) - size as before from (select index,"
+        " coalesce(octet_length(payload), 0) as size from {source} order by index limit %s) m) s"
+        " where before < %s order by index"
+    )
+    new = "message where index >= (select value from counter where name = 'judged')"
+    again = "message join requeued on message_index = index"
     with database.transaction() as connection:
-        new = connection.execute(
-            "select index from message where index >= (select value from counter where name = 'judged')"
-            " order by index limit %s",
-            (count,),
-        ).fetchall()
-        again = connection.execute("select message_index from requeued order by 1 limit %s", (count,)).fetchall()
-    return [r[0] for r in new], [r[0] for r in again]
+        taken = [
+            connection.execute(bounded.format(source=source).encode(), (count, MAX_TAKEN_BYTES)).fetchall()
+            for source in (new, again)
+        ]
+    return [r[0] for r in taken[0]], [r[0] for r in taken[1]]
 
 
 def hold_version(connection: Any, version: Version) -> bool:
