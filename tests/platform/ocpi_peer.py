@@ -23,9 +23,9 @@ TOKEN_B = "operators-own-token"
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, **of: Any) -> Iterator[str]:
     """The address of an app on a real server."""
-    web = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    web = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **of))
     thread = threading.Thread(target=web.run, daemon=True)
     thread.start()
     while not web.started:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from anxin.domain.connector_status import State
+from anxin.domain.errors import StoreError
 from anxin.domain.message import Kind
 from anxin.domain.party import Party, Role
 from anxin.domain.register import Connector, Operator, Register, Station
+from anxin.domain.source import Source
 from anxin.faces.app import create_app
 from anxin.flow import enrol, ocpi_client, ocpi_parties
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live import Judge
 from anxin.flow.ocpi_client import UnusableError
 from anxin.flow.platform import Platform
-from anxin.store import declarations, messages, parties, reading
+from anxin.formats.meter_envelope import decode_binary
+from anxin.store import declarations, messages, ocpi_objects, parties, reading
+from tests.platform.conftest import open_folder
+from tests.platform.live_city import enrolled
 from tests.platform.ocpi_peer import Counterparty, Peer, cdr, evse, location, served, session, tariff
+from tests.platform.web import Caller
 
 OPERATORS = ("op-one", "op-two")
 REGISTER = Register(
@@ -104,18 +117,23 @@ def test_the_handshake_kills_token_a_and_a_renewal_kills_the_one_before(
     assert hashlib.sha256(token_a.encode()).hexdigest() in stored
 
 
-@pytest.mark.parametrize(
-    ("mode", "code"),
-    [("redirect", 3001), ("large", 3001), ("no json", 3001), ("slow", 3001), ("refuses", 3001), ("old", 3002)],
-)
 def test_a_counterparty_that_cannot_be_used_leaves_token_a_alive(
-    platform: Platform, server: str, counterparty: tuple[Counterparty, str], mode: str, code: int
+    platform: Platform, server: str, counterparty: tuple[Counterparty, str]
 ) -> None:
     peer = invited(platform, server)
-    counterparty[0].mode = mode
-    answer = peer.call("POST", "2.2.1/credentials", peer.credentials(counterparty[1])).json()
-    assert (answer["status_code"], "data" in answer) == (code, False)
+    for mode, code in (
+        ("redirect", 3001), ("large", 3001), ("no json", 3001), ("slow", 3001), ("refuses", 3001), ("old", 3002),
+    ):  # fmt: skip
+        counterparty[0].mode = mode
+        answer = peer.call("POST", "2.2.1/credentials", peer.credentials(counterparty[1])).json()
+        assert (answer["status_code"], "data" in answer) == (code, False), mode
     assert "/elsewhere" not in [path for path, _ in counterparty[0].calls]
+    wrong = peer.credentials(counterparty[1])
+    for changed, code in (
+        ({"token": "t" * 65}, 2001), ({"token": "with space"}, 2001), ({"url": "/versions"}, 3001),
+        ({"roles": []}, 2001), ({"roles": [{}]}, 2001), ({"roles": [wrong["roles"][0] | {"role": "EMSP"}]}, 2001),
+    ):  # fmt: skip
+        assert peer.call("POST", "2.2.1/credentials", wrong | changed).json()["status_code"] == code, changed
     counterparty[0].mode = "right"
     peer.register(counterparty[1])
 
@@ -180,6 +198,144 @@ def test_a_location_is_put_patched_and_read_and_old_news_changes_nothing(peer: P
     kept_bytes = [m.payload for _, m, _ in messages.stored(platform.database, range(10))]
     assert kept_bytes[0] == json.dumps(location()).encode()
     assert len(kept_bytes) == 4
+
+
+def test_urls_are_served_in_the_spellings_that_are_met(peer: Peer) -> None:
+    details = peer.call("GET", "2.2.1/").json()["data"]
+    base = next(e["url"] for e in details["endpoints"] if e["identifier"] == "locations")
+    slashed = location(id="A/B", evses=[])
+    assert peer.call("PUT", f"{base}CN/ABC/A%2FB", slashed).status_code == 201
+    for path in ("CN/ABC/A%2FB", "/CN/ABC/A%2FB", "cn/abc/a%2fb/"):
+        assert peer.call("GET", base + path).json()["data"]["id"] == "A/B", path
+    assert peer.call("POST", "2.2.1/cdrs/", cdr()).status_code == 201
+    assert peer.call("GET", f"{base}CN/ABC/A/B").status_code == 404
+    small = json.loads(json.dumps(location()).lower())
+    small["evses"][1]["status"], small["last_updated"] = "AVAILABLE", "2026-10-01T08:00:00Z"
+    for one in small["evses"]:
+        one["status"] = one["status"].upper()
+        one["last_updated"] = one["connectors"][0]["last_updated"] = "2026-10-01T08:00:00Z"
+    assert peer.object("PUT", "locations", "LOC1", small).status_code == 201
+
+
+def test_what_was_kept_before_a_fault_is_applied_when_it_is_sent_again(
+    peer: Peer, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> bool:
+        raise StoreError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ocpi_objects, "change", fails)
+        answer = peer.object("PUT", "locations", "LOC1", location())
+        assert (answer.status_code, answer.json()["status_code"]) == (503, 3000)
+        assert answer.headers["retry-after"]
+    assert messages.size(platform.database) == 1
+    assert peer.object("GET", "locations", "LOC1").status_code == 404
+    again = peer.object("PUT", "locations", "LOC1", location()).json()["data"]
+    assert (again["repeated"], again["applied"]) == (True, True)
+    assert peer.object("GET", "locations", "LOC1").json()["data"]["id"] == "LOC1"
+
+
+def test_of_two_that_register_at_once_with_one_token_one_wins(
+    platform: Platform, server: str, counterparty: tuple[Counterparty, str]
+) -> None:
+    peer = invited(platform, server)
+    with ThreadPoolExecutor(4) as threads:
+        calls = [
+            threads.submit(peer.call, "POST", "2.2.1/credentials", peer.credentials(counterparty[1])) for _ in range(4)
+        ]
+        answers = [c.result() for c in calls]
+    assert sorted(a.status_code for a in answers) == [200, 401, 401, 401]
+    peer.token = next(a for a in answers if a.status_code == 200).json()["data"]["token"]
+    assert peer.call("GET", "versions").status_code == 200
+
+
+def test_a_refused_cdr_is_corrected_in_the_ledger(peer: Peer, platform: Platform, server: str) -> None:
+    assert peer.call("POST", "2.2.1/cdrs", cdr(total_energy="much")).json()["status_code"] == 2001
+    entry = reading.refused(platform.database, "op-one", None, 1)[0]
+    caller = Caller(platform, server, platform.directory.parties["op-one"])
+    path = f"/api/refused/{entry['refused_id']}/correction"
+    assert caller.post(path, json.dumps(cdr(party_id="XYZ")).encode())[0] == 422
+    status, told = caller.post(path, json.dumps(cdr()).encode())
+    assert (status, told["receipt"]["message_id"]) == (200, "CN/ABC/CDR-1")
+    assert peer.call("POST", "2.2.1/cdrs", cdr()).json()["data"]["receipt"] == told["receipt"]
+
+
+def test_signed_data_of_a_cdr_become_records_that_are_judged_by_the_register(
+    platform: Platform, counterparty: tuple[Counterparty, str], tmp_path: Path
+) -> None:
+    city = enrolled(platform, chargers=6, days=1, cheats=0)
+    sealed = next(m for m in city.messages if m.kind is Kind.METER_ENVELOPE)
+    keys = [key for key, _ in platform.directory.content_keys.values()]
+    record = decode_binary(sealed.payload, Source("x", 1), keys)
+    meter = next(m for m in platform.directory.register.meters if m.meter_id == sealed.sender)
+    owner = platform.directory.connectors[meter.connector_id].operator_id
+    with served(create_app(platform)) as url:
+        peer = invited(platform, url, owner)
+        peer.register(counterparty[1])
+        values = [{"nature": "End", "plain_data": "", "signed_data": base64.b64encode(record.raw).decode()}]
+        altered = [{"nature": "End", "plain_data": "", "signed_data": record.raw.replace(b"kWh", b"Wh", 1).decode()}]
+        for number, signed in enumerate((values, altered)):
+            body = cdr(
+                id=f"CDR-{number}",
+                session_id=f"session-of-a-uuid-{number}",
+                meter_id=meter.meter_id,
+                cdr_location={"evse_id": meter.connector_id.lower(), "connector_id": "#NA"},
+                signed_data={"encoding_method": "OCMF", "signed_values": signed},
+            )
+            assert peer.call("POST", "2.2.1/cdrs", body).status_code == 201
+    assert "ocpi.connector_unregistered" not in judged_deviations(platform, tmp_path)
+    with platform.database.transaction() as connection:
+        found = connection.execute("select transaction_key, answer from fact_signed_record order by 1").fetchall()
+        places = connection.execute("select distinct connector_id, operator_id from fact_order").fetchall()
+    assert found == [("session-of-a-uuid-0", "authentic"), ("session-of-a-uuid-1", "forged")]
+    assert places == [(meter.connector_id, owner)]
+
+
+def test_our_client_checks_the_name_on_the_certificate_and_the_address_that_it_looked_at(
+    platform: Platform, server: str, counterparty: tuple[Counterparty, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_folder() as folder:
+        certificate, key = self_signed(folder, "operator.example")
+        monkeypatch.setattr("certifi.where", lambda: str(certificate))
+        with served(counterparty[0].app(), ssl_certfile=str(certificate), ssl_keyfile=str(key)) as url:
+            port = url.rpartition(":")[2]
+            monkeypatch.setattr(ocpi_client, "_address", anywhere)
+            for host, code in (("operator.example", 1000), ("another.example", 3001)):
+                peer = invited(platform, server, hosts=[host])
+                own = peer.credentials(f"https://{host}:{port}")
+                answer = peer.call("POST", "2.2.1/credentials", own).json()
+                assert answer["status_code"] == code, answer
+
+
+async def anywhere(_: object, *, public_only: bool) -> str:
+    """Every name leads to this machine."""
+    assert public_only is False
+    return "127.0.0.1"
+
+
+def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate of its own for a name, and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
 
 
 def test_a_session_grows_by_patches_and_a_tariff_is_deleted_once(peer: Peer, platform: Platform) -> None:

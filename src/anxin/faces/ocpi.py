@@ -50,6 +50,8 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
             extra = _OBJECT if method in ("PUT", "PATCH", "POST") else None
             name = f"ocpi {method} {path}"
             routes.add_api_route(path, endpoint, methods=[method], name=name, openapi_extra=extra)
+            for spelt in _spellings(path):
+                routes.add_api_route(spelt, endpoint, methods=[method], name=name, include_in_schema=False)
 
     add("/versions", ["GET"], door.versions, invited=True)
     add("/{version}", ["GET"], door.details, invited=True)
@@ -114,7 +116,7 @@ class _Door:
         base = f"{self._base(request)}/ocpi/{version}"
         endpoints = [{"identifier": "credentials", "role": "SENDER", "url": f"{base}/credentials"}]
         for module in ("locations", "sessions", "cdrs", "tariffs"):
-            endpoints.append({"identifier": module, "role": "RECEIVER", "url": f"{base}/{module}"})
+            endpoints.append({"identifier": module, "role": "RECEIVER", "url": f"{base}/{module}/"})
         return answer(request, self.platform.settings, {"version": version, "endpoints": endpoints})
 
     async def credentials(self, request: Request, caller: Caller, _: str) -> Response:
@@ -192,6 +194,13 @@ class _Door:
             headers=sent,
             routed=True,
         )
+
+
+def _spellings(path: str) -> list[str]:
+    """Other ways in which a URL is met. Our endpoints end with a slash: there are clients that put the ids right behind
+    it, and others that put one more slash between."""
+    doubled = path.replace(f"/{_PARTY}", f"//{_PARTY}")
+    return [f"{path}/", *([doubled] if doubled != path else [])]
 
 
 def _told(error: AnxinError, request: Request) -> tuple[int, int, str]:

@@ -7,13 +7,14 @@ object as it stood with a partial update (a PATCH of a status names neither the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anxin.domain.batch import Batch
 from anxin.domain.connector_status import StatusReport
 from anxin.domain.message import Kind, Message
-from anxin.domain.register import Register
+from anxin.domain.register import Connector, Register, Station
 from anxin.domain.source import Deviation, Source
 from anxin.flow.platform import Directory
 from anxin.formats import ocpi, ocpi_locations, ocpi_objects, ocpi_tariffs
@@ -63,8 +64,8 @@ def _cdr(message: Message, source: str, directory: Directory) -> Batch:
     if not batch.orders or not isinstance(cdr, dict):
         return batch
     (order,) = batch.orders
-    party = order.operator_id or message.sender
-    place = _place(order.connector_id, cdr, party, batch, source, _connector(directory, message.sender))
+    party = (order.operator_id or message.sender).upper()
+    place = _place(cdr, party, batch, source, _connector(directory, message.sender))
     transaction = _named(party, order.transaction_id) if order.transaction_id else None
     order_id = ocpi_locations.unregistered(party, order.order_id)
     batch.orders = [
@@ -75,21 +76,19 @@ def _cdr(message: Message, source: str, directory: Directory) -> Batch:
     return batch
 
 
-def _place(
-    stated: str | None, cdr: dict[str, Any], party: str, batch: Batch, source: str, lookup: ocpi_locations.Lookup
-) -> str | None:
+def _place(cdr: dict[str, Any], party: str, batch: Batch, source: str, lookup: ocpi_locations.Lookup) -> str | None:
     location = cdr.get("cdr_location")
-    if stated is None or not isinstance(location, dict):
-        return None
-    names = [location.get(n) for n in ("evse_id", "evse_uid", "connector_id")]
+    names = [location.get(n) if isinstance(location, dict) else None for n in ("evse_id", "evse_uid", "connector_id")]
     evse_id, evse_uid, connector = (n if isinstance(n, str) else None for n in names)
-    found = lookup(ocpi_locations.connector_candidates(evse_id, evse_uid, connector))
-    if found is not None:
-        return str(found.connector_id)
-    clause, detail = f"{ocpi_objects.CLAUSE} mod_cdrs CdrLocation", f"{stated!r} is no connector of yours"
-    deviation = Deviation("ocpi.connector_unregistered", clause, f"{detail} in the register", "cdr_location")
+    candidates = ocpi_locations.connector_candidates(evse_id, evse_uid, connector)
+    found = lookup(candidates)
+    if found is not None or not candidates:
+        return None if found is None else str(found.connector_id)
+    clause = f"{ocpi_objects.CLAUSE} mod_cdrs CdrLocation"
+    detail = f"{candidates[0]!r} is no connector of yours in the register"
+    deviation = Deviation("ocpi.connector_unregistered", clause, detail, "cdr_location")
     batch.deviations.append((Source(source, 1), deviation))
-    return ocpi_locations.unregistered(party, stated)
+    return ocpi_locations.unregistered(party, candidates[0])
 
 
 def _named(party: str, session_id: str) -> str:
@@ -144,17 +143,19 @@ def _party(context: dict[str, Any], state: dict[str, Any]) -> str:
 
 
 def _connector(directory: Directory, sender: str) -> ocpi_locations.Lookup:
-    def found(candidates: list[str]) -> Any:
-        entries = (directory.connectors.get(name) for name in candidates)
-        return next((e for e in entries if e is not None and e.operator_id == sender), None)
-
-    return found
+    return _lookup(directory.connectors, sender)
 
 
 def _station(directory: Directory, sender: str) -> ocpi_locations.Lookup:
+    return _lookup(directory.stations, sender)
+
+
+def _lookup(entries: Mapping[str, Connector | Station], sender: str) -> ocpi_locations.Lookup:
+    """Finds the sender's entry. OCPI ids do not tell case, and there are platforms that write them all small."""
+
     def found(candidates: list[str]) -> Any:
-        entries = (directory.stations.get(name) for name in candidates)
-        return next((e for e in entries if e is not None and e.operator_id == sender), None)
+        spelt = (entries.get(name) for candidate in candidates for name in (candidate, candidate.upper()))
+        return next((e for e in spelt if e is not None and e.operator_id == sender), None)
 
     return found
 

@@ -114,6 +114,8 @@ async def register(platform: Platform, caller: Caller, body: dict[str, Any], ver
     Raises FormatError (`ocpi.*`: his credentials are wrong), UnusableError (his platform is).
     """
     token = objects.id_field(body, "token", MAX_TOKEN_CHARS)
+    if " " in token:
+        raise FormatError("ocpi.token", "a credentials token holds no blank", "token")
     url = objects.text_field(body, "url", ocpi_client.MAX_URL_CHARS)
     parties = _parties(body)
     old = caller.credential

@@ -43,6 +43,7 @@ ZH = {
     "ocpi.role": "roles 中没有 CPO",
     "ocpi.size": "OCPI 对象过大",
     "ocpi.status": "不是充电会话的状态",
+    "ocpi.token": "凭证中有空格",
     "ocpi.twice": "同一编号出现两次",
     "ocpi.unknown": "此前没有报送过该对象",
     "ocpi.empty": "内容为空",
