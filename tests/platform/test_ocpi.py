@@ -22,10 +22,10 @@ from anxin.domain.connector_status import State
 from anxin.domain.errors import StoreError
 from anxin.domain.message import Kind
 from anxin.domain.party import Party, Role
-from anxin.domain.register import Connector, Operator, Register, Station
+from anxin.domain.register import Connector, Operator, Register, Station, Tariff
 from anxin.domain.source import Source
 from anxin.faces.app import create_app
-from anxin.flow import enrol, ocpi_client, ocpi_parties
+from anxin.flow import enrol, ocpi_client
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live import Judge
 from anxin.flow.ocpi_client import UnusableError
@@ -45,6 +45,7 @@ REGISTER = Register(
         Connector("CN*ABC*E1/1", "charger-1", "LOC1", "op-one", 120_000, "DC"),
         Connector("CN*ABC*E9/1", "charger-9", "S9", "op-two", 120_000, "DC"),
     ),
+    tariffs=tuple(Tariff(n, o, "CNY", 0, None, "Asia/Shanghai", 480) for n, o in (("1", "op-two"), ("2", "op-one"))),
 )
 
 
@@ -66,7 +67,7 @@ def counterparty() -> Iterator[tuple[Counterparty, str]]:
 def invited(platform: Platform, server: str, operator: str = "op-one", **of: Any) -> Peer:
     party = Party(operator, Role.OPERATOR, operator, operator)
     named = {"hosts": ["127.0.0.1"]} | {k: of.pop(k) for k in ("hosts", "parties") if k in of}
-    token = ocpi_parties.invite(platform.database, platform.vault, party, **named)
+    token = enrol.new_ocpi_invitation(platform.database, platform.vault, party, **named)
     platform.refresh()
     return Peer(server, token, **of)
 
@@ -488,13 +489,17 @@ def test_what_was_pushed_becomes_facts_states_and_declarations(peer: Peer, platf
         peer.object("PATCH", "locations", "LOC1/E1", patch)
     peer.object("PATCH", "locations", "LOC1", {"name": "新名", "last_updated": "2026-10-01T08:20:00Z"})
     peer.object("PUT", "tariffs", "T1", tariff())
-    peer.call("POST", "2.2.1/cdrs", cdr())
-    peer.call("POST", "2.2.1/cdrs", cdr(id="CDR-9", cdr_location={"evse_id": "CN*ABC*E9", "connector_id": "1"}))
+    peer.call("POST", "2.2.1/cdrs", cdr(tariffs=[{"id": "2"}]))
+    peer.call(
+        "POST",
+        "2.2.1/cdrs",
+        cdr(id="CDR-9", tariffs=[{"id": "1"}], cdr_location={"evse_id": "CN*ABC*E9", "connector_id": "1"}),
+    )
     assert judged_deviations(platform, tmp_path) == ["ocpi.connector_unregistered"]
     with platform.database.transaction() as connection:
         states = dict(connection.execute("select connector_id, status from connector_status").fetchall())
         orders = connection.execute(
-            "select order_id, operator_id, connector_id, transaction_id, energy_milli_wh, amount_e4 from fact_order"
+            "select order_id, operator_id, connector_id, transaction_id, energy_milli_wh, tariff_id from fact_order"
             " order by order_id"
         ).fetchall()
     # E9 is another operator's by the register: what this one says of it is said of a name of his own.
@@ -504,8 +509,8 @@ def test_what_was_pushed_becomes_facts_states_and_declarations(peer: Peer, platf
         "CN*ABC:CN*ABC*E9/1": State.CHARGING,
     }
     assert orders == [
-        ("CN*ABC:CDR-1", "op-one", "CN*ABC*E1/1", "CN*ABC:S-101", 12_340_000, 113_000),
-        ("CN*ABC:CDR-9", "op-one", "CN*ABC:CN*ABC*E9/1", "CN*ABC:S-101", 12_340_000, 113_000),
+        ("CN*ABC:CDR-1", "op-one", "CN*ABC*E1/1", "CN*ABC:S-101", 12_340_000, "2"),
+        ("CN*ABC:CDR-9", "op-one", "CN*ABC:CN*ABC*E9/1", "CN*ABC:S-101", 12_340_000, "CN*ABC:1"),
     ]
     declared = declarations.declared_by(platform.database, "op-one")
     assert declared.stations == (Station("LOC1", "op-one", "新名", None, "114.057900", "22.543100", "WGS-84"),)

@@ -217,7 +217,7 @@ def test_a_tariff_by_the_hour_becomes_spans_and_the_first_element_that_fits_coun
     assert declared(tariff(energy(0.25, vat=10), tax_included="YES"))[0] == [(0, 1_440, 2_500)]
     found, _ = ocpi_tariffs.declared("op", tariff(energy(1), start_date_time=stamp(5)), "Asia/Shanghai", 1)
     begin = 1_790_812_800_000 + 5 * 60_000
-    assert found.tariffs == (Tariff("T", "op", "CNY", begin, begin, "Asia/Shanghai", 480),)
+    assert found.tariffs == (Tariff(f"T@{stamp(0)}", "op", "CNY", begin, begin, "Asia/Shanghai", 480),)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ from anxin.trust.vault import Vault
 
 _SUITES = {suite: name for name, suite in SUITE_NAMES.items()}
 INSPECTOR = "inspector"
+#: An OCPI invitation that nobody takes up ends after so many days.
+OCPI_INVITATION_DAYS = 14
+_DAY_MS = 86_400_000
 
 
 def enrol_register(database: Database, vault: Vault, register: Register, content_keys: Iterable[ContentKey]) -> None:
@@ -103,3 +106,23 @@ def new_charger_password(
     credential = Credential(name, charger_id, "basic", None, connectors or {}, secret_of(password), now)
     store.put_credentials(database, [credential], vault.seal)
     return password
+
+
+def new_ocpi_invitation(
+    database: Database, vault: Vault, party: Party, hosts: Iterable[str] = (), parties: Iterable[str] = ()
+) -> str:
+    """Return a new CREDENTIALS_TOKEN_A for an operator, to be shown once; the operator hands it to his platform.
+
+    `hosts` are the hosts (`name` or `name:port`) that his platform may have, none: any public one by https, if the
+    setting `ocpi_hosts` allows it. `parties` (`CN*ABC`) are those that he may speak for, none: any that are free.
+    """
+    token = secrets.token_urlsafe(32)
+    now = now_utc_ms()
+    public = {"state": "invited", "hosts": ",".join(hosts).lower(), "allowed": ",".join(parties).upper()}
+    lookup = store.token_lookup(token)
+    credential = Credential(
+        f"ocpi/a/{lookup[:24]}", party.party_id, "ocpi", lookup, public, None, now, now + OCPI_INVITATION_DAYS * _DAY_MS
+    )
+    store.put_parties(database, [party], now)
+    store.put_credentials(database, [credential], vault.seal)
+    return token

@@ -69,7 +69,14 @@ def _cdr(message: Message, source: str, directory: Directory) -> Batch:
     transaction = _named(party, order.transaction_id) if order.transaction_id else None
     order_id = ocpi_locations.unregistered(party, order.order_id)
     batch.orders = [
-        replace(order, order_id=order_id, operator_id=message.sender, connector_id=place, transaction_id=transaction)
+        replace(
+            order,
+            order_id=order_id,
+            operator_id=message.sender,
+            connector_id=place,
+            transaction_id=transaction,
+            tariff_id=_tariff_id(directory, message.sender, party, order.tariff_id),
+        )
     ]
     batch.order_periods = [replace(p, order_id=order_id) for p in batch.order_periods]
     batch.signed_records = [replace(r, connector_id=place, transaction_id=transaction) for r in batch.signed_records]
@@ -89,6 +96,15 @@ def _place(cdr: dict[str, Any], party: str, batch: Batch, source: str, lookup: o
     deviation = Deviation("ocpi.connector_unregistered", clause, detail, "cdr_location")
     batch.deviations.append((Source(source, 1), deviation))
     return ocpi_locations.unregistered(party, candidates[0])
+
+
+def _tariff_id(directory: Directory, sender: str, party: str, stated: str | None) -> str | None:
+    """A tariff of the register that is the sender's, else a name that no register has: `1` is everybody's first one."""
+    if stated is None:
+        return None
+    own = {t.tariff_id for t in directory.register.tariffs if t.operator_id == sender}
+    candidates = (stated, f"{party}*{stated}")
+    return next((c for c in candidates if c in own), ocpi_locations.unregistered(party, stated))
 
 
 def _named(party: str, session_id: str) -> str:

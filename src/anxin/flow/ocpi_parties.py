@@ -1,6 +1,6 @@
 """Operators as OCPI parties: the invitation (CREDENTIALS_TOKEN_A), the handshake, rotation, and the end.
 
-    invited      an administrator made token A; it opens versions and credentials alone, until it is used or ends
+    invited      an administrator made token A (flow/enrol.py): versions and credentials alone, until used or ended
     registered   token A is dead; token C is the operator's, token B (his, sealed here) is ours
     revoked      by the operator's DELETE, or by an administrator
 
@@ -16,7 +16,6 @@ import binascii
 import dataclasses
 import json
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +28,12 @@ from anxin.flow.platform import Directory, Platform
 from anxin.flow.rates import known
 from anxin.formats import ocpi_objects as objects
 from anxin.store import parties as store
-from anxin.store.database import Database
-from anxin.trust.vault import Vault
 
 KIND = "ocpi"
 VERSIONS = ("2.2.1", "2.3.0")
-#: An invitation that nobody takes up ends after so many days.
-INVITATION_DAYS = 14
 #: Roles of one platform: a white-label platform serves some dozens of operators.
 MAX_ROLES = 500
 MAX_TOKEN_CHARS = 64
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +52,6 @@ class Caller:
     def speaks_for(self, country_code: str, party_id: str) -> bool:
         """Return whether objects of this party may be pushed with this token."""
         return self.registered and f"{country_code}*{party_id}".upper() in listed(self.credential.public, "parties")
-
-
-def invite(
-    database: Database, vault: Vault, party: Party, hosts: Iterable[str] = (), parties: Iterable[str] = ()
-) -> str:
-    """Return a new CREDENTIALS_TOKEN_A for an operator, to be shown once; the operator hands it to his platform.
-
-    `hosts` are the hosts (`name` or `name:port`) that his platform may have, none: any public one by https, if the
-    setting `ocpi_hosts` allows it. `parties` (`CN*ABC`) are those that he may speak for, none: any that are free.
-    """
-    token = secrets.token_urlsafe(32)
-    now = now_utc_ms()
-    public = {"state": "invited", "hosts": ",".join(hosts).lower(), "allowed": ",".join(parties).upper()}
-    lookup = store.token_lookup(token)
-    credential = Credential(
-        f"ocpi/a/{lookup[:24]}", party.party_id, KIND, lookup, public, None, now, now + INVITATION_DAYS * _DAY_MS
-    )
-    store.put_parties(database, [party], now)
-    store.put_credentials(database, [credential], vault.seal)
-    return token
 
 
 def caller_of(directory: Directory, authorization: str) -> Caller | None:

@@ -38,7 +38,8 @@ def declared(
     operator_id: str, value: dict[str, Any], zone: str, ended_utc_ms: int | None = None
 ) -> tuple[Register, list[Deviation]]:
     """Return a tariff as the register says it, or nothing and why not. `zone` is the zone of its hours: OCPI leaves it
-    to the location. A tariff without `start_date_time` holds from its `last_updated`. Raises FormatError.
+    to the location. A tariff without `start_date_time` holds from its `last_updated`; `id@last_updated` names it.
+    Raises FormatError.
     """
     try:
         spans = _spans(value)
@@ -54,7 +55,8 @@ def declared(
             detail = f"hours of the day in {zone}, whose offset changes"
             return Register(), [Deviation("ocpi.tariff_not_expressed", CLAUSE, detail, "elements")]
         deviations.append(Deviation("ocpi.tariff_zone", CLAUSE, f"hours are read in {zone}", "elements"))
-    tariff_id = objects.id_field(value, "id")
+    # A tariff that is put again is another one: its periods are not those of the one before.
+    tariff_id = f"{objects.id_field(value, 'id')}@{objects.text_field(value, 'last_updated', 40)}"
     currency = objects.text_field(value, "currency", 3)
     tariff = Tariff(tariff_id, operator_id, currency, begin, max(min(ends), begin) if ends else None, zone, offset)
     periods = tuple(TariffPeriod(tariff_id, start, stop, price, 0) for start, stop, price in spans)
