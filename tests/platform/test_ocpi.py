@@ -190,6 +190,9 @@ def test_a_location_is_put_patched_and_read_and_old_news_changes_nothing(peer: P
     late = {"status": "AVAILABLE", "last_updated": "2026-10-01T08:30:00Z"}
     kept = peer.object("PATCH", "locations", "LOC1/E2", late).json()
     assert (kept["status_code"], kept["data"]["applied"], kept["data"]["receipt"]["index"]) == (1000, False, index + 2)
+    both = [evse("E1", status=s, last_updated="2026-10-01T08:45:00Z") for s in ("RESERVED", "AVAILABLE")]
+    told = [peer.object("PUT", "locations", "LOC1/E1", one).json()["data"] for one in both]
+    assert [(t["applied"], "conflicts_with" in t) for t in told] == [(True, False)] * 2
     stands = peer.object("GET", "locations", "LOC1").json()["data"]
     assert [e["status"] for e in stands["evses"]] == ["AVAILABLE", "OUTOFORDER"]
     assert stands["last_updated"] == "2026-10-01T09:00:00Z"
@@ -198,7 +201,7 @@ def test_a_location_is_put_patched_and_read_and_old_news_changes_nothing(peer: P
     assert len(peer.object("GET", "locations", "LOC1").json()["data"]["evses"]) == 3
     kept_bytes = [m.payload for _, m, _ in messages.stored(platform.database, range(10))]
     assert kept_bytes[0] == json.dumps(location()).encode()
-    assert len(kept_bytes) == 4
+    assert len(kept_bytes) == 6
 
 
 def test_urls_are_served_in_the_spellings_that_are_met(peer: Peer) -> None:
