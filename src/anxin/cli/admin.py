@@ -254,8 +254,8 @@ def _rekey(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, li
 
 
 def _token_a(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:
-    from anxin.flow import administration, ocpi_parties
+    from anxin.flow import administration, enrol
 
     operator = administration.operator_of(database, args.operator)
-    token = ocpi_parties.invite(database, vault, operator, args.host, args.party)
+    token = enrol.new_ocpi_invitation(database, vault, operator, args.host, args.party)
     return {"operator_id": operator.party_id, "token": token}, [token, _ONCE]
