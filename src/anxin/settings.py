@@ -29,6 +29,11 @@ class Settings:
     max_batch             messages in one batch request of a meter
     max_skew_s            a T/CEC TimeStamp farther from our clock is refused (ac1982/tcec-ev-charging: 5 minutes)
     token_valid_s         validity of a T/CEC AccessToken (T/CEC 102.4: 7200 s in the published examples)
+    pull_stations_minutes how often operators' platforms are asked for their stations
+    pull_status_seconds   how often they are asked for the states of their connectors
+    pull_orders_minutes   how often they are asked for orders that their checks list and that did not come
+    pull_attempts, pull_retry_s   how often, and how many seconds apart, a platform that is away is asked again
+    pull_timeout_s        seconds in which an answer must be here as a whole
     refused_kept          entries of the failed-write ledger kept for each sender
     upload_max_bytes      bytes of one uploaded file
     upload_max_unpacked_bytes   bytes that it unpacks to (XLSX, Parquet, .gz), by what it states and by what it is
@@ -81,6 +86,12 @@ class Settings:
     max_batch: int = 1_000
     max_skew_s: int = 300
     token_valid_s: int = 7_200
+    pull_stations_minutes: int = 60
+    pull_status_seconds: int = 60
+    pull_orders_minutes: int = 60
+    pull_attempts: int = 3
+    pull_retry_s: int = 60
+    pull_timeout_s: int = 30
     refused_kept: int = 10_000
     upload_max_bytes: int = 16 * 1024 * 1024
     upload_max_unpacked_bytes: int = 256 * 1024 * 1024

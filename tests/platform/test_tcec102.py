@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from anxin.store import messages
 from anxin.store.declarations import declared_by
 from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
 from tests.platform.test_doors import Operator, another
+from tests.vectors.shared import ROOT
 
 STATION, STATUS = "notification_stationInfo", "notification_stationStatus"
 ORDER, CHECK = "notification_charge_order_info", "check_charge_orders"
@@ -411,3 +414,57 @@ def test_an_inspector_is_no_operator_and_a_suspended_one_is_heard_no_more(
     parties.put_parties(platform.database, [Party(own.party_id, Role.OPERATOR, own.name, own.operator_id, True)], 0)
     platform.refresh()
     assert httpx.post(f"{server}/evcs/v1/{STATION}", content=body).json()["Ret"] == 4001
+
+
+def test_the_exchange_by_hand_on_the_page_works(operator: Operator, city: LiveCity, platform: Platform) -> None:
+    page = (ROOT / "docs" / "formats" / "tcec102-door.md").read_text("utf-8")
+    _, _, rest = page.partition("```bash\n")
+    script = rest.partition("```")[0]
+    values = {name.upper(): value for name, value in operator.values.items()}
+    plain = next(m for m in city.messages if m.kind is Kind.TCEC_ORDER and m.sender == operator.id).payload
+    given = {"URL": operator.url, "OPERATOR": operator.id, "ORDER": plain.decode(),
+             "CONNECTOR": connectors_of(platform, operator.id)[0], "PATH": os.environ["PATH"]}  # fmt: skip
+    done = subprocess.run(["bash", "-eu", "-c", f"TOKEN=\n{script}"], env=values | given, capture_output=True,
+                          text=True, timeout=60, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    order, status = (json.loads(line) for line in done.stdout.splitlines())
+    assert (order["ConfirmResult"], status["Status"]) == (0, 0)
+    assert messages.size(platform.database) == 2
+
+
+def test_deviations_and_declarations_are_read_by_their_operator_and_the_inspector(
+    operator: Operator, platform: Platform, server: str, judge: Judge
+) -> None:
+    odd = station(platform, operator.id, StationName="改了名字的站", Tempture=1)
+    assert operator.post(STATION, operator.body({"StationInfo": odd}))[0] == 0
+    name = connectors_of(platform, operator.id)[0]
+    for state in ("1", "3"):
+        body = operator.body({"ConnectorInfos": [{"ConnectorID": name, "Status": state}]})
+        assert operator.post(STATUS, body)[0] == 0
+    judge.settle(AS_OF_UTC_MS)
+    own, other = platform.directory.parties[operator.id], another(platform, operator)
+    inspector = Party("inspector", Role.INSPECTOR, "检查员")
+    found = read(server, platform, own, "deviations")
+    assert [d["kind"] for d in found].count("tcec102.status_shape") == 2
+    assert {d["sender"] for d in found} == {operator.id}
+    assert [d["deviation_id"] for d in found] == sorted((d["deviation_id"] for d in found), reverse=True)
+    # Page by page it is the same list, and the judge tells it again when it decodes again, not twice.
+    pages, before = [], ""
+    while page := read(server, platform, own, f"deviations?limit=2{before}"):
+        pages += page
+        before = f"&before={page[-1]['deviation_id']}"
+    assert pages == found == read(server, platform, inspector, "deviations")
+    only = read(server, platform, own, "deviations?kind=tcec102.unknown_field")
+    assert [(d["field"], d["message_index"]) for d in only] == [("Tempture", 0)]
+    declared = read(server, platform, own, "declarations")
+    (changed,) = [d for d in declared if d["differences"] and d["kind"] == "station"]
+    known = platform.directory.stations[odd["StationID"]].name
+    assert changed["differences"] == [{"field": "name", "declared": "改了名字的站", "register": known}]
+    assert declared == read(server, platform, inspector, "declarations")
+    for path in ("deviations", "declarations", "pulls"):
+        assert read(server, platform, other, path) == []
+        assert httpx.get(f"{server}/api/{path}").status_code == 401
+    token = {"authorization": f"Bearer {enrol.new_token(platform.database, platform.vault, own)}"}
+    platform.refresh()
+    for query in ("limit=501", "limit=0", "before=x", f"before={1 << 63}", "before=-1"):
+        assert httpx.get(f"{server}/api/deviations?{query}", headers=token).status_code == 422

@@ -84,6 +84,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
         children = [
             serving.Child("judge", judge_child),
             serving.Child("log", log_child),
+            serving.Child("pull", pull_child),
             serving.Child("web", web_child),
         ]
         if settings.mqtt_url:
@@ -186,6 +187,16 @@ def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     platform = open_platform(settings, url)
     judge_for_ever(platform, stop)
+    platform.database.close()
+
+
+def pull_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Ask the operators' platforms until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.flow.tcec102_pull import pull_for_ever
+
+    platform = open_platform(settings, url)
+    pull_for_ever(platform, stop)
     platform.database.close()
 
 

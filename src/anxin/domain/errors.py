@@ -8,6 +8,7 @@
     ├── EngineError           the rule engine cannot run what it was asked
     ├── StoreError            the database is absent, too old, too new, unsafe, or failed
     ├── EvidenceError         the log contradicts itself or an earlier checkpoint: nothing is signed any more
+    ├── PeerError             a platform that we ask does not answer as it should
     └── BusyError             too much is waiting; the sender keeps his message and comes again
         └── LimitError        this sender sends too much
 
@@ -60,6 +61,18 @@ class StoreError(AnxinError):
 
 class EvidenceError(AnxinError):
     """The evidence log, a checkpoint, a proof or a receipt contradicts what it should agree with."""
+
+
+class PeerError(AnxinError):
+    """A platform that we ask does not answer as it should. `rule` is a stable id (``peer.*``); no secret is in it.
+
+    `passing`: it may pass by itself, so that asking again later makes sense.
+    """
+
+    def __init__(self, rule: str, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.passing = passing
 
 
 class BusyError(AnxinError):

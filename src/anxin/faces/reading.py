@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 
 from anxin.domain.party import Party
 from anxin.evidence.note import Signer
+from anxin.faces import declared
 from anxin.faces.rights import Right, allowed, sent_by, tenant_of
 from anxin.flow import live_reading
 from anxin.flow.platform import Platform
@@ -57,4 +58,5 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
             raise HTTPException(404, f"no receipt {index} of yours")
         return receipt_document(signer, found)
 
+    routes.include_router(declared.router(platform))
     return routes

@@ -23,9 +23,15 @@ class Right(StrEnum):
     SEND_UPLOAD = "intake:uploads:send"
     SEND_SEAL_EVENT = "intake:seal_events:send"
     READ_RECEIPTS = "intake:receipts:read"
+    READ_DEVIATIONS = "intake:deviations:read"
+    READ_DECLARATIONS = "register:declarations:read"
+    READ_PULLS = "intake:pulls:read"
 
 
-_OWN = frozenset({Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS})
+_OWN = frozenset({
+    Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS, Right.READ_DEVIATIONS,
+    Right.READ_DECLARATIONS, Right.READ_PULLS,
+})  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
 RIGHTS: dict[Role, frozenset[Right]] = {

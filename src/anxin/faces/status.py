@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from anxin import __version__
 from anxin.domain.errors import AnxinError
 from anxin.evidence.note import Signer
-from anxin.flow import live_reading
+from anxin.flow import declared_reading, live_reading
 from anxin.flow.cosigning import witness_states
 from anxin.flow.health import health, published_size
 from anxin.flow.platform import Platform
@@ -31,6 +31,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         found["published"] = published_size(folder, signer)
         found["witnesses"] = witness_states(witness_report(platform.settings), found["published"])
         found["origin"] = signer.name
+        found["silent_operators"] = declared_reading.silent_operators(platform)
         found["software"] = f"anxin-charging {__version__}"
         return found
 
@@ -78,6 +79,9 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]
+        lines.append("# TYPE anxin_silent_operators gauge")
+        silent = found["silent_operators"].items()
+        lines += [f'anxin_silent_operators{{question="{question}"}} {count}' for question, count in silent]
         for name in ("size", "behind"):
             lines.append(f"# TYPE anxin_witness_{name} gauge")
             lines += [f'anxin_witness_{name}{{witness="{w["name"]}"}} {w[name]}' for w in found["witnesses"]]

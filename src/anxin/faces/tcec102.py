@@ -34,8 +34,6 @@ BUSY, OK, BAD_SIGNATURE, BAD_TOKEN, BAD_ENVELOPE, BAD_BUSINESS, INTERNAL = -1, 0
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
     "type": "object", "required": ["OperatorID", "Data", "TimeStamp", "Seq", "Sig"], "properties": {
         name: {"type": "string"} for name in ("OperatorID", "Data", "TimeStamp", "Seq", "Sig")}}}}}}  # fmt: skip
-#: Fields that no message but query_token bears; a payload with one is refused and not kept, not even in the ledger.
-SECRET_FIELDS = frozenset({"operatorsecret", "datasecret", "datasecretiv", "sigsecret"})
 #: A payload of this length is checked in a thread, so that others need not wait for it.
 LONG_BYTES = 65_536
 _EXACT = msgspec.json.Encoder(decimal_format="number")
@@ -196,7 +194,6 @@ class _Door:
         """What a message says, checked once here so that its sender hears at once what is wrong with it."""
         grounds = Grounds(call.operator_id, self.platform.directory, self.platform.settings.zone)
         try:
-            _require_no_secret(call.plain)
             if len(call.plain) < LONG_BYTES:
                 return admit(kind, call.plain, grounds)
             return await asyncio.to_thread(admit, kind, call.plain, grounds)
@@ -210,8 +207,7 @@ class _Door:
         return {"ConfirmResult": 1 if dispute else 0, "Receipt": accepted_document(self.signer, accepted)}
 
     async def _refuse(self, kind: Kind, call: _Call, error: FormatError) -> NoReturn:
-        kept = b"" if error.rule == "tcec102.secret" else call.plain
-        number = await self.platform.intake.refuse(refusal(kind, call.operator_id, kept, error))
+        number = await self.platform.intake.refuse(refusal(kind, call.operator_id, call.plain, error))
         where = f"{error.field}: " if error.field else ""
         raise _RefusalError(BAD_BUSINESS, f"业务参数不合法（失败记录 {number}）", f"{where}{error} [{error.rule}]")
 
@@ -221,13 +217,6 @@ def _decrypted(signed: tcec102_envelope.Signed) -> bytes:
         return tcec102_envelope.decrypt(signed.data, signed.secrets)
     except FormatError as error:
         raise _RefusalError(BAD_BUSINESS, "业务参数不合法", str(error)) from None
-
-
-def _require_no_secret(plain: bytes) -> None:
-    """Raise FormatError `tcec102.secret` for a body of query_token at another interface: it would be kept for ever."""
-    value = json_document.loads(plain)
-    if isinstance(value, dict) and not SECRET_FIELDS.isdisjoint(key.lower() for key in value):
-        raise FormatError("tcec102.secret", "a secret has no place here; the payload is not kept")
 
 
 def _object(data: bytes) -> dict[str, Any]:

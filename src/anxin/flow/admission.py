@@ -22,7 +22,7 @@ from anxin.flow.meter_messages import envelope_message
 from anxin.flow.ocpi_cdrs import checked_cdr
 from anxin.flow.platform import Directory
 from anxin.flow.tcec102_decoding import TcecFacts
-from anxin.formats import bench_documents, tcec102, tcec102_check
+from anxin.formats import bench_documents, json_document, tcec102, tcec102_check
 
 
 class NotAdmittedError(FormatError):
@@ -53,6 +53,8 @@ class Grounds:
 
 #: What an operator may report of the seals on his own chargers.
 OPERATOR_SEAL_ACTS = frozenset({SealAct.CHECKED, SealAct.BROKEN})
+#: Fields that no message but query_token bears; a payload with one is refused and not kept, not even in the ledger.
+SECRET_FIELDS = frozenset({"operatorsecret", "datasecret", "datasecretiv", "sigsecret"})
 Check = Callable[[bytes, Grounds], Admitted]
 
 
@@ -67,7 +69,8 @@ def admit(kind: Kind, payload: bytes, grounds: Grounds) -> Admitted:
 def refusal(kind: Kind, sender: str, payload: bytes, error: FormatError) -> Refused:
     """Return what the failed-write ledger keeps of a payload that was not admitted."""
     message_id = error.message_id if isinstance(error, NotAdmittedError) else None
-    return Refused(kind.value, sender, message_id, error.rule, str(error), payload, error.field)
+    kept = b"" if error.rule == "tcec102.secret" else payload
+    return Refused(kind.value, sender, message_id, error.rule, str(error), kept, error.field)
 
 
 def require_own_connector(connector_id: str | None, grounds: Grounds, field: str, message_id: str | None) -> None:
@@ -78,7 +81,15 @@ def require_own_connector(connector_id: str | None, grounds: Grounds, field: str
         raise NotAdmittedError("admission.tenant", "the connector is another operator's", field, message_id)
 
 
+def _require_no_secret(payload: bytes) -> None:
+    """Raise NotAdmittedError for a body of query_token sent as anything else: it would be kept for ever."""
+    value = json_document.loads(payload)
+    if isinstance(value, dict) and not SECRET_FIELDS.isdisjoint(key.lower() for key in value):
+        raise NotAdmittedError("tcec102.secret", "a secret has no place here; the payload is not kept")
+
+
 def _tcec_batch(payload: bytes, grounds: Grounds, operator_id: str | None = None) -> Batch:
+    _require_no_secret(payload)
     batch = tcec102.decode(payload, "message", zone=grounds.zone, operator_id=operator_id)
     if batch.rejects:
         reject = batch.rejects[0]
@@ -125,6 +136,7 @@ def _tcec_station(payload: bytes, grounds: Grounds) -> Admitted:
 
 
 def _tcec_facts(kind: Kind, payload: bytes, grounds: Grounds) -> TcecFacts:
+    _require_no_secret(payload)
     facts = tcec102_decoding.said(Message(kind, grounds.sender, "", payload), "message", 0, grounds.zone)
     if facts.batch.rejects:
         reject = facts.batch.rejects[0]

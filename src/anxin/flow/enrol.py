@@ -11,7 +11,9 @@ from anxin.domain.party import Credential, Party, Role
 from anxin.domain.register import Register
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.ocpp_admission import secret_of
+from anxin.flow.tcec102_client import checked_url
 from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
+from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.store import parties as store
 from anxin.store.database import Database
 from anxin.trust.vault import Vault
@@ -63,6 +65,29 @@ def new_tcec_secrets(database: Database, vault: Vault, operator_id: str) -> dict
     credential = Credential(name, operator_id, "tcec102", None, {}, json.dumps(values).encode(), now)
     store.put_credentials(database, [credential], vault.seal)
     return values
+
+
+def put_tcec_client(
+    database: Database, vault: Vault, operator_id: str, url: str, our_operator_id: str, values: dict[str, str]
+) -> str:
+    """Enter what an operator gave us to ask his platform with; return the credential's id. The newest one is used.
+
+    `values` are operator_secret, data_secret, data_secret_iv, sig_secret; `our_operator_id` is what he knows us as.
+    Raises InputError for another address than plain http(s), FormatError for secrets of a wrong length.
+    """
+    address = checked_url(url)
+    names = ("operator_secret", "data_secret", "data_secret_iv", "sig_secret")
+    if any(not values.get(name) for name in names):
+        raise InputError(f"all of {', '.join(names)} are needed")
+    OperatorSecrets(our_operator_id, *(values[name].encode() for name in names[1:]))
+    now = now_utc_ms()
+    secret = json.dumps({name: values[name] for name in names}).encode()
+    public = {"url": address, "operator_id": our_operator_id}
+    credential = Credential(
+        f"tcec102_client/{operator_id}/{now}", operator_id, "tcec102_client", None, public, secret, now
+    )
+    store.put_credentials(database, [credential], vault.seal)
+    return credential.credential_id
 
 
 def new_token(database: Database, vault: Vault, party: Party) -> str:

@@ -4,6 +4,7 @@
     web      the doors, the reading API, the status page
     judge    live reconciliation
     log      publication of the evidence log
+    pull     questions to the operators' platforms
     city     the virtual city, where it is asked for
 
 Children die with their parent, also when it is killed. What ends by itself is started again, the database too.

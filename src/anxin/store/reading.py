@@ -46,3 +46,30 @@ def refused(database: Database, operator_id: str | None, before: int | None, lim
             " and (%(before)s::bigint is null or refused_id < %(before)s) order by refused_id desc limit %(limit)s",
             {"operator": operator_id, "before": before, "limit": min(limit, MAX_PAGE)},
         ).fetchall()
+
+
+def deviations(
+    database: Database, sender: str | None, kind: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return oddities that were read all the same, newest first; of one sender where one is given."""
+    with database.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(
+            "select deviation_id, message_index, sender, kind, field, clause, detail, row_no from deviation"
+            " where (%(sender)s::text is null or sender = %(sender)s) and (%(kind)s::text is null or kind = %(kind)s)"
+            " and (%(before)s::bigint is null or deviation_id < %(before)s) order by deviation_id desc limit %(limit)s",
+            {"sender": sender, "kind": kind, "before": before, "limit": min(limit, MAX_PAGE)},
+        ).fetchall()
+
+
+def declarations(database: Database, operator_id: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return what operators declare, newest entry first; of one operator where one is given."""
+    with database.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(
+            "select declaration_id, operator_id, kind, entry_id, body, message_index from declaration"
+            " where (%(operator)s::text is null or operator_id = %(operator)s)"
+            " and (%(before)s::bigint is null or declaration_id < %(before)s)"
+            " order by declaration_id desc limit %(limit)s",
+            {"operator": operator_id, "before": before, "limit": min(limit, MAX_PAGE)},
+        ).fetchall()

@@ -1,0 +1,47 @@
+"""Reading: oddities of messages, what operators declare beside the register, how asking their platforms goes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from anxin.domain.party import Party
+from anxin.faces.rights import Right, allowed, tenant_of
+from anxin.flow import declared_reading, live_reading
+from anxin.flow.platform import Platform
+
+Limit = Annotated[int, Query(ge=1, le=live_reading.MAX_PAGE)]
+Before = Annotated[int | None, Query(ge=0, lt=1 << 62)]
+
+
+def router(platform: Platform) -> APIRouter:
+    """Return the routes, for the reading API to include. An operator sees his own, an inspector all."""
+    routes = APIRouter()
+    deviations = Depends(allowed(platform, Right.READ_DEVIATIONS))
+    declarations = Depends(allowed(platform, Right.READ_DECLARATIONS))
+    pulls = Depends(allowed(platform, Right.READ_PULLS))
+
+    @routes.get("/deviations")
+    def read_deviations(
+        party: Party = deviations,
+        kind: str | None = None,
+        before: Before = None,
+        limit: Limit = 50,
+    ) -> list[dict[str, Any]]:
+        """Oddities of messages that were read all the same, newest first, each with field and clause."""
+        return declared_reading.deviations(platform, tenant_of(party), kind, before, limit)
+
+    @routes.get("/declarations")
+    def read_declarations(
+        party: Party = declarations, before: Before = None, limit: Limit = 50
+    ) -> list[dict[str, Any]]:
+        """What operators declare of stations and connectors, and where it differs from the register."""
+        return declared_reading.declarations(platform, tenant_of(party), before, limit)
+
+    @routes.get("/pulls")
+    def read_pulls(party: Party = pulls) -> list[dict[str, Any]]:
+        """How asking an operator's platform goes: last success, last error, next time."""
+        return declared_reading.pulls_of(platform, tenant_of(party))
+
+    return routes
