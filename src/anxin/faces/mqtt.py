@@ -80,7 +80,7 @@ class MqttDoor:
             broker_of(settings),
             "anxin-door",
             connected=self._connected,
-            disconnected=lambda: LOG.warning("the broker has gone; trying again"),
+            disconnected=self._disconnected,
             received=self._received,
             manual_ack=True,
             window=settings.mqtt_window,
@@ -126,6 +126,10 @@ class MqttDoor:
         group = self.platform.settings.mqtt_share_group
         name = f"{self.prefix}/+/records"
         self.link.client.subscribe(f"$share/{group}/{name}" if group else name, qos=1)
+
+    def _disconnected(self) -> None:
+        if not self._closing:
+            LOG.warning("the broker has gone; trying again")
 
     def _received(self, message: MQTTMessage) -> None:
         try:
