@@ -8,7 +8,6 @@ bytes to the same broker, counting nothing but the broker's acknowledgements.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import tempfile
 import threading
@@ -18,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.platform.brokers import BrokerProcess
+from tests.platform.brokers import BrokerProcess, door_process
 
 from anxin.assembly import open_platform
-from anxin.cli.serve import mqtt_child
 from anxin.domain.message import Receipt
 from anxin.domain.register import Register
 from anxin.evidence.note import parse_vkey
-from anxin.flow import serving
 from anxin.flow.enrol import enrol_register
 from anxin.flow.meter_client import MeterClient, Pace
 from anxin.flow.meter_outbox import Held, Outbox, held
@@ -68,8 +65,7 @@ def _measured(folder: Path, url: str, broker: BrokerProcess, args: argparse.Name
     platform = open_platform(settings, url)
     keys = [ContentKey(f"ck-{n}", Suite.AES_256_GCM, f"bench-{n}".encode().ljust(32), f"AX-{n}") for n in range(METERS)]
     enrol_register(platform.database, platform.vault, Register(), keys)
-    door = multiprocessing.get_context("spawn").Process(target=serving._child, args=(mqtt_child, settings, url))
-    door.start()
+    door = door_process(settings, url)
     arrived: dict[str, float] = {}
 
     def heard(one: Held, _: Receipt, __: int | None) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from anxin.cli.serve import mqtt_child
+from anxin.settings import Settings
 
 NATS = Path(sys.executable).with_name("nats-server")
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
@@ -17,6 +24,20 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def run_door(settings: Settings, url: str) -> None:
+    """Body of a process that is the door alone, as `anxin serve` runs it; SIGTERM stops it."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    mqtt_child(settings, url, stop)
+
+
+def door_process(settings: Settings, url: str) -> Any:
+    """Return the door in a process of its own, started."""
+    process = multiprocessing.get_context("spawn").Process(target=run_door, args=(settings, url))
+    process.start()
+    return process
 
 
 class BrokerProcess:

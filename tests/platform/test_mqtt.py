@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import re
 import threading
 import time
@@ -43,7 +42,7 @@ from anxin.formats import meter_envelope
 from anxin.formats.meter_envelope import ContentKey, Suite
 from anxin.settings import Settings
 from anxin.store import door_counts, messages, parties
-from tests.platform.brokers import MOSQUITTO, NATS, BrokerProcess
+from tests.platform.brokers import MOSQUITTO, NATS, BrokerProcess, door_process
 from tests.platform.conftest import open_folder
 from tests.platform.live_city import enrolled
 from tests.vectors.shared import ROOT
@@ -410,16 +409,10 @@ def test_a_meter_that_forgets_at_the_brokers_acknowledgement_loses_records(
 def test_a_door_killed_in_mid_stream_loses_and_doubles_nothing(
     door_platform: Platform, broker: BrokerProcess, tmp_path: Path
 ) -> None:
-    from anxin.cli.serve import mqtt_child
-    from anxin.flow import serving
-
     envelopes = [sealed(n) for n in range(1, 601)]
 
     def start() -> Any:
-        words = (mqtt_child, door_platform.settings, door_platform.database.url)
-        process = multiprocessing.get_context("spawn").Process(target=serving._child, args=words)
-        process.start()
-        return process
+        return door_process(door_platform.settings, door_platform.database.url)
 
     process = start()
     with meter_of(door_platform, tmp_path) as (meter, heard):
