@@ -74,23 +74,28 @@ class Driver:
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
             meters = MeterClient(client, self.tally)
             operators = {o: OperatorClient(client, o, values, self.tally) for o, values in self.secrets.items()}
-            await self._introduce(told_s, operators)
-            while done < len(events):
-                due = events.due(done, clock.at(time.time()))
-                if due == done:
-                    await asyncio.sleep(IDLE_S)
-                    continue
-                started = time.monotonic()
-                part: list[int] = []
-                number = done
-                while number < due and len(part) < BATCH:
-                    if not events.is_status(number) or events.at(number) > told_s:
-                        part.append(number)
-                    number += 1
-                await self._send(part, meters, operators)
-                done = number
-                _note(self.folder / "position", str(done))
-                await asyncio.sleep(max(0.0, len(part) / self.rate_per_s - (time.monotonic() - started)))
+            introduced = asyncio.create_task(self._introduce(told_s, operators))
+            try:
+                while done < len(events):
+                    due = events.due(done, clock.at(time.time()))
+                    if due == done:
+                        await asyncio.sleep(IDLE_S)
+                        continue
+                    started = time.monotonic()
+                    part: list[int] = []
+                    number = done
+                    while number < due and len(part) < BATCH:
+                        if not events.is_status(number) or events.at(number) > told_s:
+                            part.append(number)
+                        number += 1
+                    if number >= len(events) or any(events.is_status(n) for n in part):
+                        await introduced  # what changes is said after what was
+                    await self._send(part, meters, operators)
+                    done = number
+                    _note(self.folder / "position", str(done))
+                    await asyncio.sleep(max(0.0, len(part) / self.rate_per_s - (time.monotonic() - started)))
+            finally:
+                introduced.cancel()
 
     async def _introduce(self, now_s: float, operators: dict[str, OperatorClient]) -> None:
         """Each operator declares his stations, and says how each connector is."""
