@@ -107,7 +107,9 @@ ZH = {
 }  # fmt: skip
 FAMILIES = {
     "admission": "该主体不能报送此内容",
+    "batch": "一批记录过多",
     "bench": "检定结果不合格式",
+    "body": "请求内容过大",
     "correction": "不能这样更正",
     "encoding": "编码不对",
     "envelope": "电能表信封不合格式",
@@ -120,6 +122,7 @@ FAMILIES = {
     "tcec102": "T/CEC 102 内容不合格式",
     "text": "文本不合法",
     "time": "时间不合法",
+    "topic": "MQTT 主题不对",
     "unit": "单位不合法",
     "upload": "上传的文件不合要求",
 }
