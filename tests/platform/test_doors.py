@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -263,3 +264,13 @@ def test_status_health_metrics_and_log_are_there_for_anyone(
     ):
         assert httpx.get(f"{server}{path}").status_code == 404, path
     assert 'anxin_messages{kind="tcec102.order"} 1' in httpx.get(f"{server}/metrics").text
+
+
+def test_the_interactive_pages_load_nothing_from_outside(server: str) -> None:
+    page = httpx.get(f"{server}/docs")
+    assert page.status_code == 200
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) >= 2
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert httpx.get(f"{server}{address}").status_code == 200

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anxin import __version__
@@ -27,7 +28,8 @@ def create_app(platform: Platform) -> FastAPI:
 
     signer, folder = log_signer(platform.settings), log_folder(platform.settings)
     token_key = load_or_make_key(platform.settings.data_dir / "secrets" / "token.key")
-    app = FastAPI(title="安心充电 Anxin Charging", version=__version__, lifespan=life)
+    # Its interactive pages come from here and not from a network that an inner one does not reach.
+    app = FastAPIOffline(redoc_url=None, title="安心充电 Anxin Charging", version=__version__, lifespan=life)
     problems.install(app)
     app.include_router(status.router(platform, folder, signer))
     app.include_router(meters.router(platform, signer))
