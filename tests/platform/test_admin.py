@@ -363,3 +363,23 @@ def test_the_platform_of_an_operator_gets_what_lets_it_in(admin: Callable[..., A
     assert caller is not None
     assert (caller.party.party_id, caller.registered) == (connector.operator_id, False)
     assert main(["admin", "ocpi", "token-a", "--operator", connector.charger_id]) == 2
+
+
+def test_what_an_operator_gave_us_to_ask_his_platform_with_is_entered(
+    admin: Callable[..., Any], platform: Platform, tmp_path: Path
+) -> None:
+    operator = enrolled(platform, chargers=6, days=1, cheats=0).city.register.operators[0].operator_id
+    file = tmp_path / "secrets.json"
+    values = {"operator_secret": "s" * 16, "data_secret": "d" * 16, "data_secret_iv": "i" * 16, "sig_secret": "k" * 16}
+    words = ("tcec-client", "--operator", operator, "--url", "https://cpo.example/evcs/v1", "--as", "MA0000001")
+    file.write_text(json.dumps(values), "utf-8")
+    name = admin(*words, str(file))["credential"]
+    platform.refresh()
+    (kept,) = platform.directory.credentials_of[operator, "tcec102_client"]
+    assert (kept.credential_id, kept.public["url"]) == (name, "https://cpo.example/evcs/v1")
+    assert kept.secret is not None
+    assert json.loads(kept.secret) == values
+    file.write_text(json.dumps(values | {"sig_secret": ""}), "utf-8")
+    assert main(["admin", *words, str(file)]) == 2
+    file.write_text("[]", "utf-8")
+    assert main(["admin", *words, str(file)]) == 2

@@ -76,6 +76,11 @@ def _add_doors(groups: Any) -> None:
     invite.add_argument("--operator", required=True, metavar="OPERATOR", help="运营商编号 · operator id")
     invite.add_argument("--host", action="append", default=[], help="其平台的主机 · a host of his platform")
     invite.add_argument("--party", action="append", default=[], help="可代表的 OCPI 方 · a party, such as CN*ABC")
+    client = _leaf(groups, "tcec-client", "平台主动查询用的密钥 · what we ask a platform with", _tcec_client)
+    client.add_argument("--operator", required=True, metavar="OPERATOR", help="运营商编号 · operator id")
+    client.add_argument("--url", required=True, help="其平台地址 · address of his platform, up to the version")
+    client.add_argument("--as", dest="own_id", required=True, metavar="ID", help="我方编号 · the id he knows us by")
+    client.add_argument("file", type=Path, metavar="FILE", help="密钥 JSON · the four secrets as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -251,6 +256,20 @@ def _rekey(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, li
     return {"sealed_again": count}, [
         f"主密钥已更换，重新加密 {count:,} 项 · master key exchanged, {count:,} sealed again"
     ]
+
+
+def _tcec_client(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:
+    from anxin.flow import administration, enrol
+
+    operator = administration.operator_of(database, args.operator)
+    try:
+        values = json.loads(args.file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{args.file}: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise InputError(f"{args.file}: an object of texts is needed: operator_secret, data_secret, ...")
+    name = enrol.put_tcec_client(database, vault, operator.party_id, args.url, args.own_id, values)
+    return {"operator_id": operator.party_id, "credential": name}, [f"{name}  {args.url}"]
 
 
 def _token_a(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:

@@ -14,6 +14,8 @@ from anxin.flow import live_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import receipt_document
 
+#: Numbers of rows are 64 bits wide in the database.
+Before = Annotated[int | None, Query(ge=0, lt=1 << 63)]
 Limit = Annotated[int, Query(ge=1, le=live_reading.MAX_PAGE)]
 
 
@@ -29,7 +31,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     def read_verdicts(
         party: Party = verdicts,
         state: str | None = None,
-        before: int | None = None,
+        before: Before = None,
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present verdicts, newest first."""
@@ -39,14 +41,14 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     def read_findings(
         party: Party = findings,
         rule: str | None = None,
-        before: int | None = None,
+        before: Before = None,
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present findings, newest first, with their sentences in Chinese and English."""
         return live_reading.findings(platform, tenant_of(party), rule, before, limit)
 
     @routes.get("/refused")
-    def read_refused(party: Party = refused, before: int | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
+    def read_refused(party: Party = refused, before: Before = None, limit: Limit = 50) -> list[dict[str, Any]]:
         """The failed-write ledger: what was not accepted, with field and rule."""
         return live_reading.refused(platform, sent_by(party), before, limit)
 

@@ -82,6 +82,8 @@ class Intake:
 
         Raises BusyError or LimitError (nothing was kept), StoreError.
         """
+        if self._task is None or self._task.done():
+            raise StoreError("this process commits nothing any more")
         self._admit(messages)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Accepted]] = [loop.create_future() for _ in messages]
