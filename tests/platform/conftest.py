@@ -46,9 +46,19 @@ def pg_url(pg_server: EmbeddedServer) -> str:
     return pg_server.url.replace("/anxin?", f"/{name}?")
 
 
+@pytest.fixture(scope="session")
+def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the prepared rule book is kept for all tests and workers: compiling it takes seconds."""
+    folder = tmp_path_factory.getbasetemp().parent / "anxin-book"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture
-def platform(pg_url: str, tmp_path: Path) -> Iterator[Platform]:
+def platform(pg_url: str, tmp_path: Path, books: Path) -> Iterator[Platform]:
     """A migrated platform; its intake is not started."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "book").symlink_to(books)
     made = open_platform(Settings(data_dir=tmp_path / "data", commit_interval_ms=1), pg_url)
     yield made
     made.database.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from anxin.flow.book_files import keep_book, load_book
 from anxin.reconcile.engine import DuckDBEngine
 from anxin.reconcile.facts import Facts
 from anxin.reconcile.judge import judge
@@ -25,7 +26,7 @@ def said(sessions: pa.Table, findings: pa.Table) -> tuple[list[Any], list[Any]]:
 
 
 def test_statements_made_on_some_worlds_serve_for_others(tmp_path: Path) -> None:
-    batches = [[random_world(Random(f"prepared/{b}/{n}")).values for n in range(60)] for b in range(4)]
+    batches = [[random_world(Random(f"prepared/{b}/{n}")).values for n in range(40)] for b in range(3)]
     engine, plain = DuckDBEngine(tmp_path / "a"), DuckDBEngine(tmp_path / "b")
     book = PreparedBook(load_policy(), engine)
     try:
@@ -40,6 +41,19 @@ def test_statements_made_on_some_worlds_serve_for_others(tmp_path: Path) -> None
             assert said(*book.judge(facts)) == expected
         # One way through the book, whatever the worlds were: compiling it anew would keep a live judge waiting.
         assert book.ways == 1
+        # What was prepared serves another book, on another engine, in the same words.
+        again = PreparedBook(load_policy(), plain)
+        assert not load_book(again, tmp_path, facts.present)
+        keep_book(book, tmp_path, facts.present)
+        assert load_book(again, tmp_path, facts.present)
+        moment = plain.load_arrow("moment", pa.table({"as_of_utc_ms": pa.array([AS_OF], pa.int64())}))
+        loaded = facts_on(plain, merged, None)
+        assert said(*again.judge(Facts(loaded.tables, loaded.present, moment.as_of_utc_ms.as_scalar()))) == expected
+        assert again.ways == 1
+        (kept,) = tmp_path.glob("*.json")
+        kept.write_bytes(kept.read_bytes()[:-9])
+        assert not load_book(PreparedBook(load_policy(), plain), tmp_path, facts.present)
+        assert not load_book(PreparedBook(load_policy(), plain), tmp_path, facts.present - {"seals"})
     finally:
         engine.close()
         plain.close()

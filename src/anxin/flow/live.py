@@ -88,7 +88,7 @@ class Judge:
         self.database = platform.database
         settings = platform.settings
         self.policy = policy or load_policy(Path(settings.policy_file) if settings.policy_file else None)
-        self.slices = SliceJudge(self.policy, settings.judge_window_days, scratch)
+        self.slices = SliceJudge(self.policy, settings.judge_window_days, scratch, settings.data_dir / "book")
         self._threads = ThreadPoolExecutor(2, "signatures")  # verification leaves the interpreter lock
         self._late_ms = self.policy.int("late.record_window")
 

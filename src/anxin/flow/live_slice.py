@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from anxin.domain.finding import Finding
 from anxin.flow.audit_files import SOFTWARE
+from anxin.flow.book_files import keep_book, load_book
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Directory
 from anxin.reconcile.book import rule_book
@@ -47,7 +48,8 @@ class JudgedSlice:
 class SliceJudge:
     """An engine that keeps the register and remembers the compiled rule book from slice to slice."""
 
-    def __init__(self, policy: Policy, window_days: int, scratch: Path) -> None:
+    def __init__(self, policy: Policy, window_days: int, scratch: Path, books: Path) -> None:
+        self.books = books
         self.policy = policy
         self.window_ms = window_days * DAY_MS
         self.engine = DuckDBEngine(scratch, MEMORY_LIMIT, threads=2)
@@ -155,8 +157,14 @@ class SliceJudge:
             tables[name] = self.engine.load_arrow(name, loaded)
         moment = self.engine.load_arrow("moment", pa.table({"as_of_utc_ms": pa.array([as_of_utc_ms], pa.int64())}))
         facts = Facts(tables, present, moment.as_of_utc_ms.as_scalar())
-        book = self._books.setdefault((present, only), PreparedBook(self.policy, self.engine, only))
+        book = self._books.get((present, only))
+        if book is None:
+            book = self._books[present, only] = PreparedBook(self.policy, self.engine, only)
+            load_book(book, self.books, present)
+        known = book.ways
         sessions, findings = book.judge(facts)
+        if book.ways != known:
+            keep_book(book, self.books, present)
         return sessions.to_pylist(), findings.to_pylist()
 
     def standing(self, as_of_utc_ms: int) -> Standing:

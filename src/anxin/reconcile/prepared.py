@@ -10,6 +10,7 @@ answer that was not met before runs the book in full, and is remembered too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ class PreparedBook:
         self.only = only
         self.ways = 0
         self._segments: dict[Answers, _Segment] = {}
+        self._tables: dict[str, pa.Table] = {}
 
     def judge(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
         """Return sessions (by session_no) and findings, as `judge` would leave them."""
@@ -65,6 +67,25 @@ class PreparedBook:
             answers = (*answers, _answer(self.engine.ask(segment.question)))
         return self._learn(facts)
 
+    def dump(self) -> bytes:
+        """Return what was prepared as JSON, for a book of the same policy, rules, facts and code."""
+        segments = [[a, s.statements, s.question, s.results] for a, s in self._segments.items()]
+        tables = {name: table.to_pydict() for name, table in self._tables.items()}
+        return json.dumps({"segments": segments, "tables": tables}).encode()
+
+    def load(self, data: bytes) -> None:
+        """Take over what `dump` gave. Raises ValueError where it is something else."""
+        document = json.loads(data)
+        try:
+            segments = {_hashable(a): _Segment(s, q, r and (r[0], r[1])) for a, s, q, r in document["segments"]}
+            self._tables = {name: pa.table(columns) for name, columns in document["tables"].items()}
+        except (KeyError, TypeError, pa.ArrowException) as error:
+            raise ValueError(f"not a prepared book: {error}") from None
+        for name, table in self._tables.items():
+            self.engine.load_arrow(name, table)
+        self._segments = segments
+        self.ways = sum(s.results is not None for s in segments.values())
+
     def _learn(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
         if self.ways >= MAX_WAYS:
             self._segments.clear()
@@ -77,6 +98,7 @@ class PreparedBook:
         )
         recorder.segment.results = results
         self._segments |= recorder.segments
+        self._tables |= recorder.tables
         self.ways += 1
         return self.engine.ask(results[0]), self.engine.ask(results[1])
 
@@ -89,9 +111,11 @@ class _Recorder:
         self._answers: Answers = ()
         self.segment = _Segment()
         self.segments: dict[Answers, _Segment] = {(): self.segment}
+        self.tables: dict[str, pa.Table] = {}
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
         # A table of the book's own (its causes): the same each time, so it stays.
+        self.tables[name] = table
         return self._engine.load_arrow(name, table)
 
     def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
@@ -119,6 +143,10 @@ class _Recorder:
 
     def close(self) -> None:
         self._engine.close()
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(v) for v in value) if isinstance(value, list) else value
 
 
 def _answer(table: pa.Table) -> tuple[Any, ...]:
