@@ -52,7 +52,7 @@ class SliceJudge:
         self.books = books
         self.policy = policy
         self.window_ms = window_days * DAY_MS
-        self.engine = DuckDBEngine(scratch, MEMORY_LIMIT, threads=2)
+        self.engine = DuckDBEngine(scratch, MEMORY_LIMIT, threads=2, optimise=False)
         self.connector_of_meter: dict[str, str] = {}
         self._meters_of: dict[str, list[str]] = {}
         self._version: int | None = None

@@ -61,13 +61,18 @@ class DuckDBEngine:
 
     rounds_at_once = 1
 
-    def __init__(self, scratch: Path, memory_limit: str = "8GB", threads: int | None = None) -> None:
+    def __init__(
+        self, scratch: Path, memory_limit: str = "8GB", threads: int | None = None, optimise: bool = True
+    ) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(scratch / "spill")}
         if threads is not None:
             options["threads"] = threads
         with _declared("open"):
             self._con = ibis.duckdb.connect(":memory:", **options)
+            if not optimise:
+                # On some hundred rows a better plan takes longer to find than the written one to run.
+                self._con.raw_sql("PRAGMA disable_optimizer")
         self._loaded: dict[str, tuple[pa.Schema, Any]] = {}
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
