@@ -36,7 +36,7 @@ from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.settings import Settings
 from anxin.store.embedded import EmbeddedServer
 from bench.common import BUILD, write
-from bench.platform_city import Session, enrolled, made_city, record_lines, sessions
+from bench.platform_city import Session, enrolled, made_city, options_of, record_lines, sessions
 from bench.platform_fill import fill
 from bench.platform_http import Connection
 from bench.platform_limits import limits
@@ -257,14 +257,15 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.data.resolve()
     today = datetime.now(UTC).astimezone(ZONE).date()
-    city = made_city(BUILD, args.chargers, DAYS, today - timedelta(days=DAYS))
+    options = options_of(args.chargers, DAYS, today - timedelta(days=DAYS))
+    city = made_city(BUILD, options)
     server = EmbeddedServer(folder / "postgres").start()
     try:
         settings = Settings(data_dir=folder)
         platform = open_platform(settings, server.url)
         fill(server.url, args.stored)
         print("enrol", file=sys.stderr)
-        secrets, token = enrolled(platform, city)
+        secrets, token = enrolled(platform, options)
         platform.database.close()
         document: dict[str, Any] = {"stored": args.stored, "chargers": args.chargers, "limits": limits(server.url)}
         print(json.dumps(document["limits"]), file=sys.stderr)

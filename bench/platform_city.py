@@ -9,13 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from anxin.city.build import build
+from anxin.city.meters import make_secret
 from anxin.city.options import CityOptions, MessRates
 from anxin.domain.party import Party, Role
 from anxin.flow import enrol
-from anxin.flow.make_city import make_city
+from anxin.flow.make_city import content_key, make_city
 from anxin.flow.platform import Platform
 from anxin.formats import meter_envelope
-from anxin.formats.register import load_keys, load_register
 
 
 @dataclass(frozen=True)
@@ -27,24 +28,27 @@ class Session:
     lines: tuple[bytes, ...]
 
 
-def made_city(folder: Path, chargers: int, days: int, start: date) -> Path:
+def options_of(chargers: int, days: int, start: date) -> CityOptions:
+    """Return the options of a city in which everything comes at once and nothing is lost."""
+    punctual = MessRates(late_ppm=0, again_ppm=0, power_failure_ppm=0, lost_record_ppm=0)
+    return CityOptions(2, chargers, days, start=start, rates=punctual)
+
+
+def made_city(folder: Path, options: CityOptions) -> Path:
     """Return the folder of the city, made once a day: its sessions must not be late."""
-    out = folder / f"city-{chargers}-{start.isoformat()}"
+    out = folder / f"city-{options.chargers}-{options.start.isoformat()}"
     if not (out / "honest.json").is_file():
-        punctual = MessRates(late_ppm=0, again_ppm=0, power_failure_ppm=0, lost_record_ppm=0)
-        make_city(CityOptions(2, chargers, days, start=start, rates=punctual), out, "wire", 2, lambda done, of: None)
+        make_city(options, out, "wire", 2, lambda done, of: None)
     return out
 
 
-def enrolled(platform: Platform, city: Path) -> tuple[dict[str, dict[str, str]], str]:
+def enrolled(platform: Platform, options: CityOptions) -> tuple[dict[str, dict[str, str]], str]:
     """Enter the city's register and keys; return the operators' secrets and an inspector's token."""
-    register = load_register((city / "register.json").read_bytes(), "register.json")
-    meter_keys, content_keys = load_keys((city / "keys.json").read_bytes(), "keys.json")
-    from dataclasses import replace
-
+    city = build(options)
+    keys = [content_key(make_secret(options.seed, n, m)) for n, m in enumerate(city.world.meter_code)]
     database, vault = platform.database, platform.vault
-    enrol.enrol_register(database, vault, replace(register, keys=meter_keys), content_keys)
-    secrets = {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in register.operators}
+    enrol.enrol_register(database, vault, city.register, keys)
+    secrets = {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in city.register.operators}
     return secrets, enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "bench"))
 
 
