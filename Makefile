@@ -97,6 +97,10 @@ bench-detection: $(VENV)/.bench  ## recall and false alarms on a million session
 bench-mqtt: $(VENV)/.bench  ## meters over MQTT: records a second, publish to receipt
 	$(BIN)/python -m bench.mqtt
 
+.PHONY: bench-platform
+bench-platform: $(VENV)/.installed  ## the running platform under load with 14.4 million records stored (an hour, 50 GB of disk)
+	$(BIN)/python -m bench.platform
+
 bench-evidence: $(VENV)/.installed  ## from receipt to proof at 2,000 messages a second; the log audited
 	$(BIN)/python -m bench.evidence
 
