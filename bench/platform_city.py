@@ -47,7 +47,8 @@ def enrolled(platform: Platform, options: CityOptions) -> tuple[dict[str, dict[s
     city = build(options)
     keys = [content_key(make_secret(options.seed, n, m)) for n, m in enumerate(city.world.meter_code)]
     database, vault = platform.database, platform.vault
-    enrol.enrol_register(database, vault, city.register, keys)
+    if len(platform.directory.connectors) < options.chargers:
+        enrol.enrol_register(database, vault, city.register, keys)
     secrets = {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in city.register.operators}
     return secrets, enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "bench"))
 

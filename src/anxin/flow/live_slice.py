@@ -10,13 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from anxin.domain.finding import Finding
+from anxin.domain.register import Register
 from anxin.flow.audit_files import SOFTWARE
 from anxin.flow.book_files import keep_book, load_book
 from anxin.flow.intake import now_utc_ms
+from anxin.flow.local_register import LocalRegister
 from anxin.flow.platform import Directory
 from anxin.reconcile.book import rule_book
 from anxin.reconcile.engine import DuckDBEngine
-from anxin.reconcile.facts import VALUES, Facts, register_tables, table_of, table_schema
+from anxin.reconcile.facts import VALUES, Facts, table_of, table_schema
 from anxin.reconcile.policy import Policy
 from anxin.reconcile.prepared import PreparedBook
 from anxin.reconcile.sentences import finding_of
@@ -54,9 +56,8 @@ class SliceJudge:
         self.window_ms = window_days * DAY_MS
         self.engine = DuckDBEngine(scratch, MEMORY_LIMIT, threads=2, optimise=False)
         self.connector_of_meter: dict[str, str] = {}
-        self._meters_of: dict[str, list[str]] = {}
         self._version: int | None = None
-        self._register: dict[str, Any] = {}
+        self._local = LocalRegister(Register())
         self._present: frozenset[str] = frozenset()
         self._books: dict[tuple[frozenset[str], frozenset[str]], PreparedBook] = {}
         self._rules = frozenset(r.id for r in rule_book()) - {TOTALS_RULE}
@@ -75,17 +76,12 @@ class SliceJudge:
         """Load the register anew where it has changed."""
         if directory.version.register == self._version:
             return
-        arrow = register_tables(directory.register)
-        self._register = {
-            name: self.engine.load_arrow(name, arrow.get(name, table_schema(name).empty_table()))
-            for name in VALUES
-            if name not in STREAMS and name != "operator_totals"
-        }
-        self._present = frozenset(arrow)
-        self.connector_of_meter = {m.meter_id: m.connector_id for m in directory.register.meters}
-        self._meters_of = {}
-        for meter in directory.register.meters:
-            self._meters_of.setdefault(meter.connector_id, []).append(meter.meter_id)
+        register = directory.register
+        self._local = LocalRegister(register)
+        # What the register has at all decides which rules run, not what of it a slice needs.
+        kinds = (name for name in VALUES if name not in STREAMS and name != "operator_totals")
+        self._present = frozenset(name for name in kinds if getattr(register, name))
+        self.connector_of_meter = {m.meter_id: m.connector_id for m in register.meters}
         self._version = directory.version.register
 
     def judge(self, database: Database, touches: Sequence[Touch], as_of_utc_ms: int) -> JudgedSlice | None:
@@ -94,7 +90,7 @@ class SliceJudge:
             return None
         places = sorted({t.place for t in touches})
         meters = sorted(
-            {m for p in places for m in self._meters_of.get(p, ())}
+            {m.meter_id for p in places for m in self._local.meters_of.get(p, ())}
             | {p.removeprefix("meter:") for p in places if p.startswith("meter:")}
         )
         low = min(t.from_utc_ms for t in touches)
@@ -147,7 +143,7 @@ class SliceJudge:
     def _run(
         self, found: Slice, present: frozenset[str], as_of_utc_ms: int, only: frozenset[str]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        tables = dict(self._register)
+        tables = {n: self.engine.load_arrow(n, table_of(n, v)) for n, v in self._local.around(found).items()}
         for name in (*sorted(STREAMS), "operator_totals"):
             rows = getattr(found, name)
             if name == "record_findings":
