@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from anxin.domain.party import Party, Role
 from anxin.flow import serving
 from anxin.settings import Settings, load_settings
 
+JUDGE_NICE = 5
 DEFAULT_CHARGERS, DEFAULT_SPEED = 400, 48.0
 
 
@@ -187,6 +189,8 @@ def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
 def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Judge until stopped."""
+    # Evidence before judgement: where both want the processor, the doors have it first.
+    os.nice(JUDGE_NICE)
     from anxin.assembly import open_platform
     from anxin.flow.live import judge_for_ever
 

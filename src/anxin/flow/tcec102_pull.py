@@ -53,6 +53,8 @@ UNCHANGED_MS = 15 * 60_000
 TICK_S = 0.2
 #: Pause after an error that is not the operator's (the database is away).
 RETRY_S = 5.0
+#: Credentials that begin or end by themselves are noticed within this time; any change of the directory at once.
+FOLLOW_S = 10.0
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -94,6 +96,8 @@ class Puller:
         self._http = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=self.settings.pull_timeout_s)
         self._gate = asyncio.Semaphore(MAX_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._followed: Directory | None = None
+        self._follow_again = 0.0
         self._every_s = {
             "stations": self.settings.pull_stations_minutes * 60,
             "status": self.settings.pull_status_seconds,
@@ -125,7 +129,11 @@ class Puller:
 
     def follow_credentials(self) -> None:
         """Ask those that may be asked now, with the newest credentials."""
-        wanted = clients_of(self.platform.directory)
+        directory, now = self.platform.directory, time.monotonic()
+        if directory is self._followed and now < self._follow_again:
+            return  # every meter has credentials: looking through all of them costs more than all the rest
+        self._followed, self._follow_again = directory, now + FOLLOW_S
+        wanted = clients_of(directory)
         for operator_id in [o for o in self.operators if o not in wanted]:
             del self.operators[operator_id]
         for operator_id, credential in wanted.items():
