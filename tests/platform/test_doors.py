@@ -274,3 +274,16 @@ def test_the_interactive_pages_load_nothing_from_outside(server: str) -> None:
     for address in addresses:
         assert address.startswith("/"), address
         assert httpx.get(f"{server}{address}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["verdicts?state=%00", "findings?rule=R04%00", "verdicts?before=99999999999999999999", "deviations?kind=%00"],
+)
+def test_what_no_row_can_hold_is_the_callers_mistake_and_not_the_databases(
+    query: str, platform: Platform, server: str
+) -> None:
+    token = enrol.new_token(platform.database, platform.vault, Party("inspector", Role.INSPECTOR, "检查员"))
+    platform.refresh()
+    answer = httpx.get(f"{server}/api/{query}", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 422

@@ -121,7 +121,7 @@ def test_a_correction_cannot_send_what_the_door_would_refuse(
     large = order.payload.replace(b'"StopReason":0', b'"StopReason":' + b"9" * 5_000)
     rules = [sender.post(path, body)[1]["rule"] for body in (stolen, elsewhere, deep, large, b"", b"[]", b"\xff")]
     assert rules == [
-        "admission.tenant", "admission.tenant", "json.depth", "json.number", "tcec102.empty", "tcec102.order_count",
+        "admission.tenant", "admission.tenant", "json.depth", "json.number", "json.syntax", "tcec102.order_count",
         "encoding.utf8",
     ]  # fmt: skip
     assert messages.size(platform.database) == 0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from anxin.domain.party import Party
+from anxin.faces.queries import Before, Limit, Word
 from anxin.faces.rights import Right, allowed, tenant_of
-from anxin.flow import declared_reading, live_reading
+from anxin.flow import declared_reading
 from anxin.flow.platform import Platform
-
-Limit = Annotated[int, Query(ge=1, le=live_reading.MAX_PAGE)]
-Before = Annotated[int | None, Query(ge=0, lt=1 << 62)]
 
 
 def router(platform: Platform) -> APIRouter:
@@ -25,7 +23,7 @@ def router(platform: Platform) -> APIRouter:
     @routes.get("/deviations")
     def read_deviations(
         party: Party = deviations,
-        kind: str | None = None,
+        kind: Word = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:

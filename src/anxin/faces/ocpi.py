@@ -9,6 +9,7 @@ HTTP 200, as the specification demands, with field and rule, and it stands in th
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +40,13 @@ _METHODS = {
 }
 
 
+def _parameters(path: str) -> dict[str, Any]:
+    """The parts of a path for the OpenAPI document: one handler serves many paths and reads them by itself."""
+    names = re.findall(r"{(\w+)}", path)
+    text = {"type": "string", "minLength": 1, "maxLength": 64}
+    return {"parameters": [{"name": n, "in": "path", "required": True, "schema": text} for n in names]}
+
+
 def router(platform: Platform, signer: Signer) -> APIRouter:
     """Return the routes."""
     door = _Door(platform, signer)
@@ -47,7 +55,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     def add(path: str, methods: list[str], handler: Handler, *, routed: bool = False, invited: bool = False) -> None:
         for method in methods:
             endpoint = door.endpoint(handler, routed=routed, invited=invited)
-            extra = _OBJECT if method in ("PUT", "PATCH", "POST") else None
+            extra = (_OBJECT if method in ("PUT", "PATCH", "POST") else {}) | _parameters(path)
             name = f"ocpi {method} {path}"
             routes.add_api_route(path, endpoint, methods=[method], name=name, openapi_extra=extra)
             for spelt in _spellings(path):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException
 
 from anxin.domain.party import Party
 from anxin.evidence.note import Signer
 from anxin.faces import declared
+from anxin.faces.queries import Before, Limit, Word
 from anxin.faces.rights import Right, allowed, sent_by, tenant_of
 from anxin.flow import live_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import receipt_document
-
-#: Numbers of rows are 64 bits wide in the database.
-Before = Annotated[int | None, Query(ge=0, lt=1 << 63)]
-Limit = Annotated[int, Query(ge=1, le=live_reading.MAX_PAGE)]
 
 
 def router(platform: Platform, signer: Signer) -> APIRouter:
@@ -30,7 +27,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     @routes.get("/verdicts")
     def read_verdicts(
         party: Party = verdicts,
-        state: str | None = None,
+        state: Word = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
@@ -40,7 +37,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     @routes.get("/findings")
     def read_findings(
         party: Party = findings,
-        rule: str | None = None,
+        rule: Word = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
