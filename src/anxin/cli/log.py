@@ -75,20 +75,13 @@ def settings_of(data: Path | None) -> Settings:
 
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """The address of the platform's database. The embedded server is started where it does not run, and stopped again
-    where nobody else uses it."""
-    from anxin.store.embedded import EmbeddedServer
+    """The address of the platform's database, as `attached_url`; a folder that no platform uses is not made into one."""
+    from anxin.store.embedded import attached_url
 
-    if settings.database_url:
-        yield settings.database_url
-        return
-    if not (settings.data_dir / "postgres").is_dir():
+    if not settings.database_url and not (settings.data_dir / "postgres").is_dir():
         raise InputError(f"no platform keeps its data under {settings.data_dir}")
-    server = EmbeddedServer(settings.data_dir / "postgres").start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
+    with attached_url(settings) as url:
+        yield url
 
 
 def _audit(args: argparse.Namespace) -> int:
