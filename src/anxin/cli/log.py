@@ -75,7 +75,7 @@ def settings_of(data: Path | None) -> Settings:
 
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """The address of the platform's database, as `attached_url`; a folder that no platform uses is not made into one."""
+    """The address of the platform's database, as `attached_url`; a folder without a platform is not made into one."""
     from anxin.store.embedded import attached_url
 
     if not settings.database_url and not (settings.data_dir / "postgres").is_dir():
