@@ -99,6 +99,7 @@ def test_an_operator_is_entered_suspended_and_admitted_again(admin: Callable[...
     admin("token", "new", "--party", "MA0000001")
     assert admin("operator", "list")[0] == {
         "party_id": "MA0000001", "role": "operator", "name": "改名", "operator_id": "MA0000001", "suspended": True,
+            "districts": [],
     }  # fmt: skip
     admin("operator", "resume", "MA0000001")
     assert platform.directory.party_of_token(token) is not None

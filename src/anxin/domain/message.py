@@ -29,6 +29,9 @@ class Kind(StrEnum):
     BENCH_RESULT = "bench.result"
     SEAL_EVENT = "seal.event"
     DEED_ERASURE = "deed.erasure"
+    DEED_ALARM = "deed.alarm"
+    DEED_PEOPLE = "deed.people"
+    DEED_READING = "deed.reading"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,44 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a party is. Rights follow from it (faces/rights.py)."""
+    """What a party is. Rights follow from it (faces/rights.py).
+
+    Machines: an operator's platform, a meter, a charger, a bench. People of the regulator: an inspector handles cases,
+    a supervisor decides with him, an administrator looks after people and keys, an auditor reads and changes nothing.
+    People of an operator: an engineer looks after uploads, a manager answers for the operator.
+    """
 
     OPERATOR = "operator"
-    INSPECTOR = "inspector"
     METER = "meter"
     CHARGER = "charger"
     BENCH = "bench"
+    INSPECTOR = "inspector"
+    SUPERVISOR = "supervisor"
     ADMIN = "admin"
+    AUDITOR = "auditor"
+    ENGINEER = "engineer"
+    MANAGER = "manager"
+
+
+#: Roles of the regulator, which see what is inside; all others are outside and bound to their tenant.
+REGULATOR = frozenset({Role.INSPECTOR, Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR})
+#: Roles that act for an operator: its platform and its people.
+OF_OPERATOR = frozenset({Role.OPERATOR, Role.ENGINEER, Role.MANAGER})
+#: Roles that a person has, who logs in with a name of his own.
+PEOPLE = REGULATOR | {Role.ENGINEER, Role.MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One party. `operator_id` is its tenant: for an operator itself, for a charger or bench whose it is, else None."""
+    """One party. `operator_id` is its tenant: for an operator itself, for a charger or bench whose it is, for a person
+    of an operator whom he works for, else None. `districts` bounds what a person of the regulator sees; empty: all."""
 
     party_id: str
     role: Role
     name: str
     operator_id: str | None = None
     suspended: bool = False
+    districts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

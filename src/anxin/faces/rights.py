@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from fastapi import Header, HTTPException
 
-from anxin.domain.party import Party, Role
+from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role
 from anxin.flow.platform import Platform
 from anxin.flow.rates import known
 
@@ -34,10 +34,16 @@ _OWN = frozenset({
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
+_INSPECTOR = frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD}
+_OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD}
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.INSPECTOR: frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD},
-    Role.OPERATOR: _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD},
+    Role.INSPECTOR: _INSPECTOR,
+    Role.SUPERVISOR: _INSPECTOR,
+    Role.AUDITOR: _INSPECTOR - {Right.SEND_SEAL_EVENT},
     Role.ADMIN: frozenset(),
+    Role.OPERATOR: _OPERATOR,
+    Role.ENGINEER: _OPERATOR,
+    Role.MANAGER: _OPERATOR,
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),
     Role.BENCH: _SENDERS | {Right.READ_REFUSED, Right.READ_RECEIPTS, Right.SEND_BENCH_RESULT, Right.SEND_SEAL_EVENT},
@@ -61,8 +67,8 @@ def allowed(platform: Platform, right: Right) -> Callable[[str], Party]:
 
 
 def tenant_of(party: Party) -> str | None:
-    """Return the operator whose data a party sees: None for an inspector, who sees all."""
-    if party.role is Role.INSPECTOR:
+    """Return the operator whose data a party sees: None for the regulator, who sees all."""
+    if party.role in REGULATOR:
         return None
     if party.operator_id is None:
         raise HTTPException(403, "this party belongs to no operator")
@@ -71,9 +77,9 @@ def tenant_of(party: Party) -> str | None:
 
 def sender_of(party: Party) -> str:
     """Return as whom a party sends: an operator's people as the operator, anyone else as itself."""
-    return party.operator_id if party.role is Role.OPERATOR and party.operator_id else party.party_id
+    return party.operator_id if party.role in OF_OPERATOR and party.operator_id else party.party_id
 
 
 def sent_by(party: Party) -> str | None:
-    """Return whose messages a party reads: None for an inspector, who reads all."""
-    return None if party.role is Role.INSPECTOR else sender_of(party)
+    """Return whose messages a party reads: None for the regulator, who reads all."""
+    return None if party.role in REGULATOR else sender_of(party)

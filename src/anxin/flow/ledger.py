@@ -18,7 +18,7 @@ from typing import Any
 
 from anxin.domain.errors import FormatError
 from anxin.domain.message import Accepted, Kind, Message
-from anxin.domain.party import Party, Role
+from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role
 from anxin.flow.admission import Grounds, NotAdmittedError, admit
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Directory, Platform
@@ -44,10 +44,10 @@ def entry_of(platform: Platform, party: Party, refused_id: int) -> Entry | None:
 
 
 def _may_read(directory: Directory, party: Party, sender: str) -> bool:
-    """An inspector reads all; a party its own, and an operator those of its chargers, benches and meters too."""
-    if party.role is Role.INSPECTOR or sender == party.party_id:
+    """The regulator reads all; a party its own, and an operator those of its chargers, benches and meters too."""
+    if party.role in REGULATOR or sender == party.party_id:
         return True
-    if party.role is not Role.OPERATOR or party.operator_id is None:
+    if party.role not in OF_OPERATOR or party.operator_id is None:
         return False
     known = directory.parties.get(sender)
     if known is not None and known.role is Role.METER:

@@ -51,13 +51,16 @@ def token_lookup(token: str) -> str:
 
 
 def put_parties(database: Database, parties: Iterable[Party], now_utc_ms: int) -> None:
-    """Enter parties, or change name, tenant and suspension of those that are there."""
-    rows = [(p.party_id, p.role.value, p.name, p.operator_id, now_utc_ms, p.suspended) for p in parties]
+    """Enter parties, or change name, tenant, districts and suspension of those that are there."""
+    rows = [
+        (p.party_id, p.role.value, p.name, p.operator_id, now_utc_ms, p.suspended, list(p.districts)) for p in parties
+    ]
     with database.transaction() as connection:
         connection.cursor().executemany(
-            "insert into party (party_id, role, name, operator_id, created_utc_ms, suspended)"
-            " values (%s, %s, %s, %s, %s, %s) on conflict (party_id) do update set"
-            " name = excluded.name, operator_id = excluded.operator_id, suspended = excluded.suspended",
+            "insert into party (party_id, role, name, operator_id, created_utc_ms, suspended, districts)"
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (party_id) do update set"
+            " name = excluded.name, operator_id = excluded.operator_id, suspended = excluded.suspended,"
+            " districts = excluded.districts",
             rows,
         )
         _changed(connection, "party_version")
@@ -88,8 +91,10 @@ def put_credentials(database: Database, credentials: Iterable[Credential], seal:
 def load_parties(database: Database) -> list[Party]:
     """Return all parties."""
     with database.transaction() as connection:
-        rows = connection.execute("select party_id, role, name, operator_id, suspended from party order by party_id")
-        return [Party(r[0], Role(r[1]), *r[2:]) for r in rows]
+        rows = connection.execute(
+            "select party_id, role, name, operator_id, suspended, districts from party order by party_id"
+        )
+        return [Party(r[0], Role(r[1]), r[2], r[3], r[4], tuple(r[5])) for r in rows]
 
 
 def load_credentials(database: Database, open_: Open_) -> list[Credential]:
