@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from anxin.domain.errors import FormatError
-from anxin.domain.message import Accepted, Message
+from anxin.domain.message import Accepted
 from anxin.evidence.note import Signer
 from anxin.faces.problems import answer, problem
-from anxin.flow.meter_messages import envelope_message, first_look
+from anxin.flow.meter_messages import Opened, first_look, open_message
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import accepted_document
 
@@ -29,14 +29,14 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/meter/v1", tags=["meters"])
 
-    async def _kept_and_looked_at(messages: Sequence[Message]) -> tuple[list[Accepted], list[str]]:
+    async def _kept_and_looked_at(opened: Sequence[Opened]) -> tuple[list[Accepted], list[str]]:
         """Signatures are verified while the messages are made durable: neither waits for the other."""
         directory = platform.directory
 
         def looks() -> list[str]:
-            return [first_look(m, directory) for m in messages]
+            return [first_look(o.plain, directory) for o in opened]
 
-        kept = asyncio.ensure_future(platform.intake.accept_all(messages))
+        kept = asyncio.ensure_future(platform.intake.accept_all([o.message for o in opened]))
         looked = await asyncio.to_thread(looks)
         return await kept, looked
 
@@ -44,10 +44,10 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
     async def record(request: Request) -> Response:
         """Take one sealed record; answer its receipt once it is durable."""
         try:
-            message = envelope_message(await request.body(), platform.directory)
+            opened = open_message(await request.body(), platform.directory)
         except FormatError as error:
             return answer(422, error.rule, str(error), error.field)
-        ((accepted,), (look,)) = await _kept_and_looked_at([message])
+        ((accepted,), (look,)) = await _kept_and_looked_at([opened])
         document = accepted_document(signer, accepted) | {"signature": look}
         return _json(document, 409 if accepted.conflicts_with is not None else 200)
 
@@ -58,13 +58,13 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
         if len(lines) > platform.settings.max_batch:
             return answer(413, "batch.size", f"{len(lines)} records; at most {platform.settings.max_batch}")
         outcomes: list[dict[str, Any]] = [{}] * len(lines)
-        good: list[tuple[int, Message]] = []
+        good: list[tuple[int, Opened]] = []
         for number, line in enumerate(lines):
             try:
-                good.append((number, envelope_message(line.strip(), platform.directory)))
+                good.append((number, open_message(line.strip(), platform.directory)))
             except FormatError as error:
                 outcomes[number] = {"problem": problem(422, error.rule, str(error), error.field)}
-        accepted, looks = await _kept_and_looked_at([m for _, m in good])
+        accepted, looks = await _kept_and_looked_at([o for _, o in good])
         for (number, _), one, look in zip(good, accepted, looks, strict=True):
             outcomes[number] = accepted_document(signer, one) | {"signature": look}
         return _json(outcomes, 200)

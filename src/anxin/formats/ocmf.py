@@ -103,6 +103,10 @@ def decode(raw: bytes) -> MeterRecord:
     )
 
 
+#: A record of which nothing is known.
+_NOTHING: dict[str, Any] = {f.name: None for f in dataclasses.fields(MeterRecord)}
+
+
 def decode_signature(raw: bytes) -> MeterRecord:
     """Return who signed what and how, and nothing of what it says: enough to verify, a third of the work of `decode`.
 
@@ -113,7 +117,6 @@ def decode_signature(raw: bytes) -> MeterRecord:
     algorithm, signature = _signature(signature_section, [])
     signed_bytes = signed_text.encode()
     serials = {name: text if isinstance(text := payload.get(name), str) else None for name in ("MS", "GS")}
-    nothing = {f.name: None for f in dataclasses.fields(MeterRecord)}
     known: dict[str, Any] = {
         "dialect": DIALECT,
         "payload_digest": hashlib.sha256(signed_bytes).hexdigest(),
@@ -126,7 +129,7 @@ def decode_signature(raw: bytes) -> MeterRecord:
         "signature": signature,
         "deviations": (),
     }
-    return MeterRecord(**(nothing | known))
+    return MeterRecord(**(_NOTHING | known))
 
 
 def encode_frame(payload: bytes, signature_section: dict[str, str]) -> bytes:
