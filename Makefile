@@ -71,7 +71,7 @@ example-acn: $(VENV)/.installed  ## ACN-Data imports whole; deliveries above wha
 	  --as-of 2021-12-31T00:00:00+00:00 --zone America/Los_Angeles --out $(OUT)/examples/acn || test $$? -eq 1
 
 FUZZ_SECONDS ?= 60
-FUZZERS := ocmf safe_xml tcec102 ocpi tables meter_envelope ocpp
+FUZZERS := ocmf safe_xml tcec102 ocpi ocpi_objects tables meter_envelope ocpp
 
 $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
