@@ -49,7 +49,7 @@ def nobody(_: list[str]) -> None:
 
 def target(data: bytes) -> None:
     which, patched = divmod(data[0] if data else 0, 2)
-    level, seed, check = OBJECTS[which % len(OBJECTS)]
+    level, _, check = OBJECTS[which % len(OBJECTS)]
     value = ocpi_objects.read_object(data[1:])
     if level == "tariff":
         ocpi_objects.check_tariff(value)
