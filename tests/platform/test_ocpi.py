@@ -30,6 +30,7 @@ from anxin.flow.intake import now_utc_ms
 from anxin.flow.live import Judge
 from anxin.flow.ocpi_client import UnusableError
 from anxin.flow.platform import Platform
+from anxin.flow.rates import Buckets
 from anxin.formats.meter_envelope import decode_binary
 from anxin.store import declarations, messages, ocpi_objects, parties, reading
 from tests.platform.conftest import open_folder
@@ -237,6 +238,15 @@ def test_what_was_kept_before_a_fault_is_applied_when_it_is_sent_again(
     again = peer.object("PUT", "locations", "LOC1", location()).json()["data"]
     assert (again["repeated"], again["applied"]) == (True, True)
     assert peer.object("GET", "locations", "LOC1").json()["data"]["id"] == "LOC1"
+
+
+def test_a_sender_beyond_his_rate_is_told_when_to_come_again(peer: Peer, platform: Platform) -> None:
+    platform.intake.senders = Buckets(1, 1)
+    assert peer.object("PUT", "locations", "LOC1", location()).status_code == 201
+    answer = peer.object("PUT", "locations", "LOC2", location(id="LOC2"))
+    assert (answer.status_code, answer.json()["status_code"]) == (429, 2000)
+    assert answer.headers["retry-after"]
+    assert messages.size(platform.database) == 1
 
 
 def test_of_two_that_register_at_once_with_one_token_one_wins(

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from anxin.domain.errors import AnxinError, BusyError, FormatError, StoreError
+from anxin.domain.errors import AnxinError, BusyError, FormatError, LimitError, StoreError
 from anxin.evidence.note import Signer
 from anxin.faces import ocpi_answers as answers
 from anxin.faces.ocpi_answers import RefusalError, answer
@@ -226,10 +226,11 @@ def _told(error: AnxinError, request: Request) -> tuple[int, int, str]:
             # What is no JSON did not reach OCPI (status_codes): HTTP says so.
             status = 400 if error.rule in ("json.syntax", "encoding.utf8") else 200
             return status, answers.INVALID, f"{where}{error} [{error.rule}]"
-        case BusyError() | StoreError():
-            return 503, answers.SERVER, "nothing was kept: send again"
+        case LimitError():
+            return 429, answers.CLIENT, f"too much at once, nothing was kept: {error}"
         case _:
-            return 500, answers.SERVER, "an error that is ours; nothing was kept: send again"
+            ours = "" if isinstance(error, BusyError | StoreError) else "an error that is ours; "
+            return 503 if not ours else 500, answers.SERVER, f"{ours}nothing was kept: send again"
 
 
 def _ids_of(request: Request) -> tuple[str, ...]:

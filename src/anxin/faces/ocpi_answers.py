@@ -46,7 +46,7 @@ def answer(
         body["status_message"] = message
     body["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     sent = _ids(request) | (_routing(request, settings) if routed else {}) | (headers or {})
-    if http_status == 503:
+    if http_status in (429, 503):
         sent["Retry-After"] = RETRY_AFTER_S
     return Response(ENCODER.encode(body), http_status, sent, "application/json")
 

@@ -111,8 +111,7 @@ def load_or_make_key(path: Path, length: int = KEY_BYTES) -> bytes:
 
 def write_key(path: Path, key: bytes) -> None:
     """Write a key file that is there whole or not at all, readable by its owner alone. Raises OSError where one is."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}.new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
