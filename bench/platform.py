@@ -66,8 +66,9 @@ def percentiles(values: list[float]) -> dict[str, float]:
 class Load:
     """Sends sessions and records to a running platform and notes when what was answered."""
 
-    def __init__(self, port: int, secrets: dict[str, dict[str, str]], token: str) -> None:
+    def __init__(self, port: int, regulator_port: int, secrets: dict[str, dict[str, str]], token: str) -> None:
         self.port, self.secrets = port, secrets
+        self.inside = Connection(HOST, regulator_port)
         self.bearer = f"Authorization: Bearer {token}\r\n"
         self.tokens: dict[str, str] = {}
         self.acknowledged: dict[str, float] = {}
@@ -139,7 +140,7 @@ class Load:
         ):
             started = time.monotonic()
             async with self.connection() as connection:
-                _, answer = await connection.request("GET", "/api/findings?rule=R04&limit=100", headers=self.bearer)
+                _, answer = await self.inside.request("GET", "/api/findings?rule=R04&limit=100", headers=self.bearer)
                 for finding in json.loads(answer):
                     for order in finding["order_ids"]:
                         self.found.setdefault(order, time.monotonic())
@@ -274,14 +275,16 @@ def main() -> None:
     rate = SESSIONS_PER_CHARGER_DAY * 14_000 * BUSIEST_HOUR / 3_600
     some = sessions(city, int(12 * rate * args.load_seconds))
     lines = record_lines(city, {line for s in some for line in s.lines})
-    with socket.socket() as s:
+    with socket.socket() as s, socket.socket() as t:
         s.bind((HOST, 0))
-        port = s.getsockname()[1]
+        t.bind((HOST, 0))
+        port, regulator_port = s.getsockname()[1], t.getsockname()[1]
     words = [sys.executable, "-m", "anxin.cli.main", "serve", "--data", str(folder), "--port", str(port)]
+    words += ["--regulator-port", str(regulator_port)]
     with (folder / "log.jsonl").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log)
         try:
-            load = Load(port, secrets, token)
+            load = Load(port, regulator_port, secrets, token)
             document["ready_s"] = asyncio.run(_ready(load))
             document |= asyncio.run(measured(args, load, some, lines, psutil.Process(process.pid)))
         finally:

@@ -21,7 +21,8 @@ class Settings:
 
     data_dir              everything that the platform keeps: embedded PostgreSQL, keys, published log
     database_url          an external PostgreSQL (15 or later); empty: the embedded one
-    host, port            where the outer apps listen
+    host, port            where the outer app listens: doors, operators, the public
+    regulator_host, regulator_port   where the regulator's app listens, for the inner network
     log_origin            name of the evidence log, first line of every checkpoint
     policy_file           policy in force; empty: the one that comes with the software
     zone                  IANA zone of dialects whose times carry none
@@ -79,6 +80,8 @@ class Settings:
     database_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
+    regulator_host: str = "127.0.0.1"
+    regulator_port: int = 8081
     log_origin: str = "anxin.example/log"
     policy_file: str = ""
     zone: str = "Asia/Shanghai"

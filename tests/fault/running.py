@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 #: Who is killed, and how often: a process of the platform, of PostgreSQL, or everything at once.
-VICTIMS = {"web": 30, "backend": 20, "database": 12, "judge": 8, "log": 8, "parent": 7, "all": 15}
+VICTIMS = {"web": 28, "regulator": 2, "backend": 20, "database": 12, "judge": 8, "log": 8, "parent": 7, "all": 15}
 
 
 def free_port() -> int:
@@ -29,6 +29,7 @@ class Running:
 
     def __init__(self, data: Path, port: int, fault: str = "") -> None:
         self.data, self.port, self.fault = data, port, fault
+        self.regulator_port = free_port()
         self.output = data.parent / "output"
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
@@ -37,6 +38,7 @@ class Running:
         """Start it; it need not answer yet."""
         module = "tests.fault.planted" if self.fault else "anxin.cli.main"
         words = [sys.executable, "-m", module, "serve", "--data", str(self.data), "--port", str(self.port)]
+        words += ["--regulator-port", str(self.regulator_port)]
         environment = dict(os.environ) | ({"FAULT_PLANTED": self.fault} if self.fault else {})
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
@@ -80,7 +82,7 @@ class Running:
             own = [parent, *parent.children(recursive=True)]
         if victim == "parent":
             return own[:1]
-        if victim in ("web", "judge", "log"):
+        if victim in ("web", "regulator", "judge", "log"):
             return [p for p in own[1:] if _name(p) == f"anxin-{victim}"]
         database = self._database()
         if victim == "database":

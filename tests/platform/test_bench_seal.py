@@ -96,7 +96,7 @@ def test_who_may_report_what(platform: Platform, server: str, city: LiveCity) ->
     tied = Caller(platform, server, Party("bench-2", Role.BENCH, "自有装置", operator.party_id))
     inspector, free = Caller(platform, server, INSPECTOR), Caller(platform, server, BENCH)
     assert send(supervised, RESULTS, result(own, at))[0] == 403
-    assert send(inspector, RESULTS, result(own, at))[0] == 403
+    assert send(inspector, RESULTS, result(own, at))[0] == 404
     assert send(tied, RESULTS, result(own, at))[0] == 200
     for document in (result(foreign, at), result("no such charger", at)):
         status, told = send(tied, RESULTS, document)

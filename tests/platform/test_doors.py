@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,14 +12,12 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-import uvicorn
 
 from anxin.domain.batch import Side
 from anxin.domain.message import Kind, Receipt
 from anxin.domain.party import Party, Role
 from anxin.evidence.note import parse_vkey
 from anxin.evidence.publisher import LogPublisher
-from anxin.faces.app import create_app
 from anxin.flow import enrol
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
@@ -31,6 +27,7 @@ from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.store import messages, parties
 from anxin.store.facts import judge_lock
 from tests.platform.live_city import LiveCity, enrolled
+from tests.platform.web import Caller, Served, serving
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -41,15 +38,9 @@ def city(platform: Platform) -> LiveCity:
 
 
 @pytest.fixture
-def server(platform: Platform, city: LiveCity) -> Iterator[str]:
-    web = uvicorn.Server(uvicorn.Config(create_app(platform), port=0, log_level="error"))
-    thread = threading.Thread(target=web.run, daemon=True)
-    thread.start()
-    while not web.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
-    web.should_exit = True
-    thread.join(10)
+def server(platform: Platform, city: LiveCity) -> Iterator[Served]:
+    with serving(platform) as url:
+        yield url
 
 
 class Operator:
@@ -216,7 +207,7 @@ def test_a_body_beyond_the_limit_is_refused_stated_or_not(server: str, platform:
 
 
 def test_an_operator_reads_his_own_and_a_stranger_nothing(
-    operator: Operator, city: LiveCity, platform: Platform, server: str
+    operator: Operator, city: LiveCity, platform: Platform, server: Served
 ) -> None:
     _, _, data = operator.post(ORDER, operator.body(first(city, Kind.TCEC_ORDER).payload))
     index = data["Receipt"]["receipt"]["index"]
@@ -228,7 +219,6 @@ def test_an_operator_reads_his_own_and_a_stranger_nothing(
         for name, party in (
             ("own", platform.directory.parties[operator.id]),
             ("other", other),
-            ("inspector", Party("inspector", Role.INSPECTOR, "检查员")),
         )
     }
     platform.refresh()
@@ -236,7 +226,9 @@ def test_an_operator_reads_his_own_and_a_stranger_nothing(
     def read(path: str, token: str) -> int:
         return httpx.get(f"{server}/api/{path}", headers={"authorization": f"Bearer {token}"}).status_code
 
-    assert [read(f"receipts/{index}", tokens[n]) for n in ("own", "other", "inspector")] == [200, 404, 200]
+    inspector = Caller(platform, server, Party("inspector", Role.INSPECTOR, "检查员"))
+    assert inspector.get(f"/api/receipts/{index}")[0] == 200
+    assert [read(f"receipts/{index}", tokens[n]) for n in ("own", "other")] == [200, 404]
     for path in ("verdicts", "findings", "refused", f"receipts/{index}"):
         assert read(path, "guess") == 401
         assert httpx.get(f"{server}/api/{path}").status_code == 401
@@ -281,9 +273,7 @@ def test_the_interactive_pages_load_nothing_from_outside(server: str) -> None:
     ["verdicts?state=%00", "findings?rule=R04%00", "verdicts?before=99999999999999999999", "deviations?kind=%00"],
 )
 def test_what_no_row_can_hold_is_the_callers_mistake_and_not_the_databases(
-    query: str, platform: Platform, server: str
+    query: str, platform: Platform, server: Served
 ) -> None:
-    token = enrol.new_token(platform.database, platform.vault, Party("inspector", Role.INSPECTOR, "检查员"))
-    platform.refresh()
-    answer = httpx.get(f"{server}/api/{query}", headers={"authorization": f"Bearer {token}"})
-    assert answer.status_code == 422
+    inspector = Caller(platform, server, Party("inspector", Role.INSPECTOR, "检查员"))
+    assert inspector.get(f"/api/{query}")[0] == 422

@@ -17,7 +17,7 @@ from anxin.domain.errors import InputError
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.domain.party import Party, Role
 from anxin.evidence.auditor import Row, audit_log, folder_of
-from anxin.faces.app import create_app
+from anxin.faces.regulator import create_app
 from anxin.flow.enrol import new_token
 from anxin.flow.erasing import MAX_REASON_CHARS, erase
 from anxin.flow.live import Judge

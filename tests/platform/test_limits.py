@@ -11,16 +11,14 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from anxin.domain.errors import LimitError
 from anxin.domain.message import Kind, Message
-from anxin.domain.party import Party, Role
-from anxin.faces.app import create_app
 from anxin.faces.connection import MAX_HEAD_BYTES, guarded_protocol
+from anxin.faces.outer import create_app
 from anxin.flow import enrol, rates
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer, publish_for_ever
@@ -29,6 +27,7 @@ from anxin.formats import meter_envelope
 from anxin.store import facts, messages
 from tests.platform.live_city import LiveCity, enrolled
 from tests.platform.test_doors import ORDER, Operator
+from tests.platform.web import listening, operators
 
 BURST, GUESSES = 5, 3
 
@@ -77,18 +76,9 @@ def test_a_network_of_ipv6_is_one_caller() -> None:
 
 @contextmanager
 def serving(platform: Platform, within_s: float = 30) -> Iterator[str]:
-    config = uvicorn.Config(
-        create_app(platform), port=0, log_level="error", http=guarded_protocol(within_s),
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-    )  # fmt: skip
-    web = uvicorn.Server(config)
-    thread = threading.Thread(target=web.run, daemon=True)
-    thread.start()
-    while not web.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
-    web.should_exit = True
-    thread.join(10)
+    options = {"http": guarded_protocol(within_s), "h11_max_incomplete_event_size": MAX_HEAD_BYTES}
+    with listening(create_app(platform), **options) as url:
+        yield url
 
 
 @pytest.fixture
@@ -168,7 +158,7 @@ def test_many_meters_behind_one_address_are_as_many_parties(server: str, city: L
 def test_a_stranger_at_his_limit_is_served_and_beyond_it_not_while_a_party_still_is(
     server: str, tight: Platform
 ) -> None:
-    token = enrol.new_token(tight.database, tight.vault, Party("inspector", Role.INSPECTOR, "检查员"))
+    token = enrol.new_token(tight.database, tight.vault, operators(tight)[0])
     tight.refresh()
     for _ in range(BURST):
         assert httpx.get(f"{server}/health/live").status_code == 200
@@ -181,7 +171,7 @@ def test_a_stranger_at_his_limit_is_served_and_beyond_it_not_while_a_party_still
 
 
 def test_guessed_tokens_are_throttled_and_the_right_one_is_still_served(server: str, tight: Platform) -> None:
-    token = enrol.new_token(tight.database, tight.vault, Party("inspector", Role.INSPECTOR, "检查员"))
+    token = enrol.new_token(tight.database, tight.vault, operators(tight)[0])
     tight.refresh()
 
     def read(said: str) -> int:

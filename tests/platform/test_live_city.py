@@ -19,7 +19,7 @@ import uvicorn
 from anxin.city.live import HISTORY_S, LAG_S, LATE_HOURS, Clock, LivePlan, What, clock_from, plan_at
 from anxin.city.meters import make_secret
 from anxin.domain.errors import InputError
-from anxin.faces.app import create_app
+from anxin.faces.outer import create_app
 from anxin.flow import drive_city, enrol
 from anxin.flow.drive_city import Driver, events_of, load_events, position_of
 from anxin.flow.live import Judge

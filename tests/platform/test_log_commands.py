@@ -22,7 +22,7 @@ from anxin.cli.log import database_url
 from anxin.cli.main import main
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.evidence.publisher import LogPublisher
-from anxin.faces.app import create_app
+from anxin.faces.outer import create_app
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.settings import Settings

@@ -27,8 +27,8 @@ from cryptography.x509.oid import NameOID
 from anxin.domain.errors import BusyError, EvidenceError, InputError, PolicyError
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.evidence.note import Signer, Verifier, parse_vkey
-from anxin.faces.app import create_app
 from anxin.faces.mqtt import DOOR, serve_meters
+from anxin.faces.outer import create_app
 from anxin.flow import meter_outbox
 from anxin.flow.city_mqtt import mqtt_meters, over_mqtt
 from anxin.flow.intake import committed_entry

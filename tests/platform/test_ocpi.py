@@ -24,7 +24,7 @@ from anxin.domain.message import Kind
 from anxin.domain.party import Party, Role
 from anxin.domain.register import Connector, Operator, Register, Station, Tariff
 from anxin.domain.source import Source
-from anxin.faces.app import create_app
+from anxin.faces.outer import create_app
 from anxin.flow import enrol, ocpi_client
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live import Judge

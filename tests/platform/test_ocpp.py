@@ -26,7 +26,7 @@ from anxin.domain.errors import InputError
 from anxin.domain.message import Kind
 from anxin.domain.party import Role
 from anxin.domain.register import Connector
-from anxin.faces.app import create_app
+from anxin.faces.outer import create_app
 from anxin.flow import enrol
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge

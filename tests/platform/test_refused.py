@@ -101,7 +101,7 @@ def test_an_entry_of_another_answers_as_an_absent_one(
     # An inspector reads it and corrects nothing; a stranger without a token is asked for one.
     inspector = Caller(platform, server, Party("inspector", Role.INSPECTOR, "检查员"))
     assert inspector.get(f"/api/refused/{number}")[0] == 200
-    assert inspector.post(f"/api/refused/{number}/correction", order.payload)[0] == 403
+    assert inspector.post(f"/api/refused/{number}/correction", order.payload)[0] == 404
     sender.headers = {"authorization": "Bearer guess"}
     assert sender.get(f"/api/refused/{number}")[0] == 401
     assert sender.post(f"/api/refused/{number}/correction", order.payload)[0] == 401

@@ -36,6 +36,8 @@ def start(data: Path, port: int) -> subprocess.Popen[bytes]:
         str(data),
         "--port",
         str(port),
+        "--regulator-port",
+        str(free_port()),
         "--chargers",
         "150",
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from anxin.domain.message import Kind
 from anxin.domain.party import Party, Role
-from anxin.faces.app import create_app
 from anxin.flow import enrol
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
@@ -26,6 +23,7 @@ from anxin.store import messages
 from anxin.store.declarations import declared_by
 from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
 from tests.platform.test_doors import Operator, another
+from tests.platform.web import Caller, Served, serving
 from tests.vectors.shared import ROOT
 
 STATION, STATUS = "notification_stationInfo", "notification_stationStatus"
@@ -38,15 +36,9 @@ def city(platform: Platform) -> LiveCity:
 
 
 @pytest.fixture
-def server(platform: Platform, city: LiveCity) -> Iterator[str]:
-    web = uvicorn.Server(uvicorn.Config(create_app(platform), port=0, log_level="error"))
-    thread = threading.Thread(target=web.run, daemon=True)
-    thread.start()
-    while not web.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
-    web.should_exit = True
-    thread.join(10)
+def server(platform: Platform, city: LiveCity) -> Iterator[Served]:
+    with serving(platform) as url:
+        yield url
 
 
 @pytest.fixture
@@ -74,9 +66,7 @@ def statuses(platform: Platform) -> dict[str, tuple[str, str]]:
 
 
 def read(server: str, platform: Platform, party: Party, path: str) -> Any:
-    token = enrol.new_token(platform.database, platform.vault, party)
-    platform.refresh()
-    return httpx.get(f"{server}/api/{path}", headers={"authorization": f"Bearer {token}"}).json()
+    return Caller(platform, server, party).get(f"/api/{path}")[1]
 
 
 def oddities(platform: Platform) -> set[tuple[str, str | None]]:

@@ -256,7 +256,7 @@ def test_only_operators_upload_and_a_file_of_no_use_leaves_one_entry(platform: P
     inspector = Caller(platform, caller.url, Party("inspector", Role.INSPECTOR, "检查员"))
     bench = Caller(platform, caller.url, Party("bench-1", Role.BENCH, "检定装置"))
     for path in (UPLOADS, PREVIEW):
-        assert [c.post(path, b"x")[0] for c in (inspector, bench)] == [403, 403]
+        assert [c.post(path, b"x")[0] for c in (inspector, bench)] == [404, 403]
     good = csv_of([row(1, connectors(platform, caller.party.party_id)[0])])
     for data, mapping, rule in (
         (b"", MAPPING, "upload.dialect"),

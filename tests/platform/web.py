@@ -1,51 +1,85 @@
-"""The platform's doors on a real server, and callers with a bearer token."""
+"""The platform's two apps on real servers, and callers with a bearer token."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
-from anxin.domain.party import Party, Role
-from anxin.faces.app import create_app
+from anxin.domain.party import REGULATOR, Party, Role
+from anxin.faces import outer, regulator
 from anxin.flow import enrol
 from anxin.flow.platform import Platform
 
 
+class Served(str):
+    """The outer app's address, and beside it the regulator's."""
+
+    regulator: str
+
+    def of(self, role: Role) -> str:
+        """Return where a role calls."""
+        return self.regulator if role in REGULATOR else str(self)
+
+
 @contextmanager
-def serving(platform: Platform) -> Iterator[str]:
-    """Serve a platform with uvicorn on a free port; the value is its address."""
-    web = uvicorn.Server(uvicorn.Config(create_app(platform), port=0, log_level="error"))
+def listening(app: FastAPI, **options: Any) -> Iterator[str]:
+    """Serve one app with uvicorn on a free port; the value is its address."""
+    web = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **options))
     thread = threading.Thread(target=web.run, daemon=True)
     thread.start()
     while not web.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
-    web.should_exit = True
-    thread.join(10)
+    try:
+        yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        web.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def serving(platform: Platform, **options: Any) -> Iterator[Served]:
+    """Serve both apps. A refresh of the platform reaches the regulator's side at once, and not at its next look."""
+    inner = Platform(platform.settings, platform.database, platform.vault)
+    refresh = platform.refresh
+
+    def both() -> None:
+        refresh()
+        inner.refresh()
+
+    platform.__dict__["refresh"] = both
+    try:
+        with ExitStack() as stack:
+            found = Served(stack.enter_context(listening(outer.create_app(platform), **options)))
+            found.regulator = stack.enter_context(listening(regulator.create_app(inner), **options))
+            yield found
+    finally:
+        del platform.__dict__["refresh"]
 
 
 class Caller:
-    """One party with a new token. `post` and `get` answer (status, JSON)."""
+    """One party with a new token, at the app of its side. `post` and `get` answer (status, JSON)."""
 
     def __init__(self, platform: Platform, url: str, party: Party) -> None:
         self.party, self.url = party, url
+        self.base = url.of(party.role) if isinstance(url, Served) else url
         token = enrol.new_token(platform.database, platform.vault, party)
         platform.refresh()
         self.headers = {"authorization": f"Bearer {token}"}
 
     def get(self, path: str) -> tuple[int, Any]:
-        answer = httpx.get(f"{self.url}{path}", headers=self.headers, timeout=30)
+        answer = httpx.get(f"{self.base}{path}", headers=self.headers, timeout=30)
         return answer.status_code, answer.json()
 
     def post(self, path: str, body: bytes = b"", **more: Any) -> tuple[int, Any]:
         given = more if "files" in more else {"content": body, **more}
-        answer = httpx.post(f"{self.url}{path}", headers=self.headers, timeout=60, **given)
+        answer = httpx.post(f"{self.base}{path}", headers=self.headers, timeout=60, **given)
         return answer.status_code, answer.json()
 
 

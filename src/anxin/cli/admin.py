@@ -13,7 +13,7 @@ from typing import Any
 
 from anxin.cli import admin_charger
 from anxin.domain.errors import InputError
-from anxin.domain.party import Party, Role
+from anxin.domain.party import REGULATOR, Party, Role
 from anxin.domain.quantities import iso_of, utc_ms
 from anxin.settings import Settings, load_settings
 
@@ -37,8 +37,9 @@ def add_parser(subparsers: Any) -> None:
     new.add_argument("--operator", required=True, metavar="OPERATOR", help="运营商编号 · operator id")
     token = _leaf(_group(groups, "token", "令牌 · bearer tokens"), "new", "新的访问令牌 · a new bearer token", _token)
     token.add_argument("--party", required=True, metavar="PARTY", help="编号 · id of the party")
-    roles = [Role.INSPECTOR.value, Role.ADMIN.value, Role.BENCH.value, Role.OPERATOR.value]
+    roles = sorted(role.value for role in REGULATOR | {Role.BENCH, Role.OPERATOR})
     token.add_argument("--role", choices=roles, help="角色 · role of a party that is not there yet")
+    token.add_argument("--scope", action="append", metavar="RIGHT", help="仅限此权限，可多次 · bind it to this right")
     charger = _group(groups, "charger", "充电桩 · chargers")
     admin_charger.add_arguments(
         _leaf(charger, "password", "新的 OCPP 口令 · a new password for OCPP", admin_charger.password)
@@ -180,10 +181,14 @@ def _secrets(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, 
 
 
 def _token(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:
+    from anxin.faces.rights import Right
     from anxin.flow import administration
 
+    unknown = sorted(set(args.scope or []) - set(Right))
+    if unknown:
+        raise InputError(f"{unknown[0]}: 没有这种权限 · no such right; there are {', '.join(sorted(Right))}")
     role = None if args.role is None else Role(args.role)
-    token = administration.new_token(database, vault, args.party, role)
+    token = administration.new_token(database, vault, args.party, role, args.scope)
     return {"party_id": args.party, "token": token}, [token, _ONCE]
 
 

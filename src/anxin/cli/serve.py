@@ -60,19 +60,26 @@ def _speed(text: str) -> float:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="数据目录 · data folder (ANXIN_DATA_DIR, else data)")
-    parser.add_argument("--port", type=int, help="端口 · port (ANXIN_PORT, else 8080)")
+    parser.add_argument("--port", type=int, help="外部端口 · outer port (ANXIN_PORT, else 8080)")
+    parser.add_argument(
+        "--regulator-port", type=int, help="监管端口 · the regulator's port (ANXIN_REGULATOR_PORT, else 8081)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped. Returns 0. Raises InputError, PolicyError, StoreError where it cannot start."""
     settings = load_settings()
-    given = {"data_dir": args.data and args.data.resolve(), "port": args.port, "mqtt_url": getattr(args, "mqtt", None)}
+    given = {
+        "data_dir": args.data and args.data.resolve(), "port": args.port, "regulator_port": args.regulator_port,
+        "mqtt_url": getattr(args, "mqtt", None),
+    }  # fmt: skip
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
     settings = dataclasses.replace(settings, data_dir=settings.data_dir.resolve())
     serving.configure_log(dataclasses.replace(settings, log_level="warning"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the children run, it ends us as Ctrl-C does
     with serving.hold_folder(settings.data_dir):
         serving.require_port(settings.host, settings.port)
+        serving.require_port(settings.regulator_host, settings.regulator_port, "--regulator-port")
         _serve(settings, args)
     print("已停止 · stopped", flush=True)
     return 0
@@ -93,6 +100,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
             serving.Child("log", log_child),
             serving.Child("pull", pull_child),
             serving.Child("web", web_child),
+            serving.Child("regulator", regulator_child),
         ]
         if settings.mqtt_url:
             children.append(serving.Child("mqtt", mqtt_child))
@@ -106,11 +114,13 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
         finally:
             platform.database.close()
         base = f"http://{settings.host}:{settings.port}"
+        inside = f"http://{settings.regulator_host}:{settings.regulator_port}"
         told = f"""
 安心充电 已启动 · Anxin Charging is running
   状态 · status page      {base}/
   接口 · interactive API  {base}/docs
   存证 · evidence log     {base}/log/checkpoint
+  监管 · regulator's side {inside}/docs
 {note}  停止 · stop             Ctrl-C
 """
         serving.run_children(settings, url, children, lambda: print(told, flush=True), server)
@@ -149,16 +159,32 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
 
 
 def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Serve the doors until stopped."""
-    import uvicorn
-
+    """Serve the outer app until stopped."""
     from anxin.assembly import open_platform
-    from anxin.faces.app import create_app
-    from anxin.faces.connection import MAX_HEAD_BYTES, REST_S, guarded_protocol
+    from anxin.faces.outer import create_app
 
     platform = open_platform(settings, url)
+    _listen(create_app(platform), settings, settings.host, settings.port, stop)
+    platform.database.close()
+
+
+def regulator_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Serve the regulator's app until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.faces.regulator import create_app
+
+    platform = open_platform(settings, url)
+    _listen(create_app(platform), settings, settings.regulator_host, settings.regulator_port, stop)
+    platform.database.close()
+
+
+def _listen(app: Any, settings: Settings, host: str, port: int, stop: threading.Event) -> None:
+    import uvicorn
+
+    from anxin.faces.connection import MAX_HEAD_BYTES, REST_S, guarded_protocol
+
     config = uvicorn.Config(
-        create_app(platform), host=settings.host, port=settings.port, log_config=None, access_log=False,
+        app, host=host, port=port, log_config=None, access_log=False,
         http=guarded_protocol(settings.request_within_s), h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=REST_S, limit_concurrency=settings.max_connections, timeout_graceful_shutdown=3,
         ws_max_size=2 * settings.ocpp_max_frame_bytes,  # the door itself says why
@@ -172,7 +198,6 @@ def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     server.run()
-    platform.database.close()
 
 
 def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:

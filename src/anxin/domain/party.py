@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Role(StrEnum):
@@ -28,6 +29,8 @@ class Role(StrEnum):
 
 #: Roles of the regulator, which see what is inside; all others are outside and bound to their tenant.
 REGULATOR = frozenset({Role.INSPECTOR, Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR})
+#: Roles that exist outside: drivers have no account, and nobody of the regulator is known there.
+OUTSIDE = frozenset(Role) - REGULATOR
 #: Roles that act for an operator: its platform and its people.
 OF_OPERATOR = frozenset({Role.OPERATOR, Role.ENGINEER, Role.MANAGER})
 #: Roles that a person has, who logs in with a name of his own.
@@ -52,14 +55,15 @@ class Credential:
     """One credential of a party, opened. `secret` is the opened value, `lookup` what finds it (see store/parties).
 
     kind            tcec102 | bearer | content_key | basic | ocpi | tcec102_client
-    public          what is no secret: suite and meter of a content key, url of a client, ...
+    public          what is no secret: suite and meter of a content key, url of a client, `scopes` of a bearer token
+                    (the rights that it is bound to), ...
     """
 
     credential_id: str
     party_id: str
     kind: str
     lookup: str | None
-    public: dict[str, str]
+    public: dict[str, Any]
     secret: bytes | None
     valid_from_utc_ms: int
     valid_to_utc_ms: int | None = None

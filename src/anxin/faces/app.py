@@ -1,24 +1,23 @@
-"""The outer app: all doors over one platform."""
+"""What both apps (faces/outer.py, faces/regulator.py) are made of: problems, limits, and who exists on which side."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anxin import __version__
-from anxin.faces import bench, log, meters, ocpi, ocpp, problems, reading, refused, status, tcec102, uploads
+from anxin.domain.party import Role
+from anxin.faces import problems, rights
 from anxin.faces.guard import Guard
 from anxin.flow.platform import Platform
-from anxin.flow.publishing import log_folder, log_signer
-from anxin.trust.vault import load_or_make_key
 
 
-def create_app(platform: Platform) -> FastAPI:
-    """Return the app. It starts the platform's intake with itself and stops it after the last request."""
+def assembled(platform: Platform, title: str, roles: frozenset[Role], routers: Iterable[APIRouter]) -> FastAPI:
+    """Return an app of these routers on which parties of these roles exist; to it any other token is nobody's."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -26,23 +25,14 @@ def create_app(platform: Platform) -> FastAPI:
         yield
         await platform.stop()
 
-    signer, folder = log_signer(platform.settings), log_folder(platform.settings)
-    token_key = load_or_make_key(platform.settings.data_dir / "secrets" / "token.key")
     # Its interactive pages come from here and not from a network that an inner one does not reach.
-    app = FastAPIOffline(redoc_url=None, title="安心充电 Anxin Charging", version=__version__, lifespan=life)
+    app = FastAPIOffline(redoc_url=None, title=title, version=__version__, lifespan=life)
+    app.state.roles, app.state.session = roles, rights.no_session
     problems.install(app)
-    app.include_router(status.router(platform, folder, signer))
-    app.include_router(meters.router(platform, signer))
-    app.include_router(ocpp.router(platform, signer))
-    app.include_router(tcec102.router(platform, signer, token_key))
-    app.include_router(ocpi.router(platform, signer))
-    app.include_router(reading.router(platform, signer))
-    app.include_router(refused.router(platform, signer))
-    app.include_router(bench.router(platform, signer))
-    app.include_router(uploads.router(platform, signer))
-    app.include_router(log.router(folder, signer))
+    for router in routers:
+        app.include_router(router)
     app.add_middleware(BodyLimit, max_bytes=platform.settings.max_body_bytes)
-    app.add_middleware(Guard, platform=platform)
+    app.add_middleware(Guard, platform=platform, roles=roles)
     return app
 
 

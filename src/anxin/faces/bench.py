@@ -20,16 +20,23 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
     "type": "object", "description": "docs/formats/bench-door.md"}}}}}  # fmt: skip
 
 
-def router(platform: Platform, signer: Signer) -> APIRouter:
-    """Return the routes."""
+def results(platform: Platform, signer: Signer) -> APIRouter:
+    """Return the route of test benches."""
     routes = APIRouter(tags=["test benches and seals"])
     bench = Depends(allowed(platform, Right.SEND_BENCH_RESULT))
-    witness = Depends(allowed(platform, Right.SEND_SEAL_EVENT))
 
     @routes.post("/bench/v1/results", openapi_extra=_BODY)
     async def result(request: Request, party: Party = bench) -> JSONResponse:
         """Take the result of one verification; answer its receipt once it is durable."""
         return await _take(platform, signer, Kind.BENCH_RESULT, sender_of(party), await request.body())
+
+    return routes
+
+
+def seals(platform: Platform, signer: Signer) -> APIRouter:
+    """Return the route of whoever sees seals."""
+    routes = APIRouter(tags=["test benches and seals"])
+    witness = Depends(allowed(platform, Right.SEND_SEAL_EVENT))
 
     @routes.post("/seal/v1/events", openapi_extra=_BODY)
     async def event(request: Request, party: Party = witness) -> JSONResponse:

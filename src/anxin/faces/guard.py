@@ -8,7 +8,7 @@ import math
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from anxin.domain.party import Party
+from anxin.domain.party import Party, Role
 from anxin.faces import problems
 from anxin.faces.connection import MAX_HEAD_BYTES
 from anxin.flow.measures import Measures
@@ -27,9 +27,10 @@ _TCEC_BUSY = json.dumps(
 class Guard:
     """Counts requests by party, address and guess; refuses what is too much."""
 
-    def __init__(self, app: ASGIApp, platform: Platform) -> None:
+    def __init__(self, app: ASGIApp, platform: Platform, roles: frozenset[Role]) -> None:
         self.app = app
         self.platform = platform
+        self.roles = roles
         s = platform.settings
         self.requests = Buckets(s.party_rate_per_s, s.party_burst)
         self.addresses = Buckets(s.address_rate_per_s, s.address_burst)
@@ -62,7 +63,8 @@ class Guard:
     def _party(self, scope: Scope) -> Party | None:
         header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         kind, _, token = header.partition(" ")
-        return self.platform.directory.party_of_token(token) if kind.lower() == "bearer" and token else None
+        found = self.platform.directory.party_of_token(token) if kind.lower() == "bearer" and token else None
+        return found if found is not None and found.role in self.roles else None
 
     def _wait_s(self, call: _Call, party: Party | None) -> float:
         """Seconds until this request may be made, 0.0 for now; it is counted where it may."""

@@ -22,16 +22,23 @@ _PAYLOAD = {"requestBody": {"required": True, "content": {"application/octet-str
     "type": "string", "format": "binary", "description": "the whole payload, put right"}}}}}  # fmt: skip
 
 
-def router(platform: Platform, signer: Signer) -> APIRouter:
-    """Return the routes."""
+def entries(platform: Platform) -> APIRouter:
+    """Return the routes of who reads entries."""
     routes = APIRouter(prefix="/api/refused", tags=["failed-write ledger"])
     reader = Depends(allowed(platform, Right.READ_REFUSED))
-    corrector = Depends(allowed(platform, Right.CORRECT_REFUSED))
 
     @routes.get("/{refused_id}")
     def read(refused_id: int, party: Party = reader) -> dict[str, Any]:
         """One entry: what was wrong, in Chinese and English, where, and the payload as it was sent."""
         return ledger.entry_document(_own(platform, party, refused_id))
+
+    return routes
+
+
+def corrections(platform: Platform, signer: Signer) -> APIRouter:
+    """Return the routes of who corrects what he sent."""
+    routes = APIRouter(prefix="/api/refused", tags=["failed-write ledger"])
+    corrector = Depends(allowed(platform, Right.CORRECT_REFUSED))
 
     @routes.post("/{refused_id}/correction", openapi_extra=_PAYLOAD)
     async def correct(refused_id: int, request: Request, party: Party = corrector) -> JSONResponse:

@@ -1,11 +1,14 @@
-"""Who may call: a bearer token names a party; rights follow from its role, and its tenant bounds what it sees."""
+"""Who may call: a bearer token or a session names a party; rights follow from its role, and a token may be bound to
+fewer. Each app knows the parties of its own side alone: to it another side's token is nobody's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from fastapi import Header, HTTPException
+from fastapi import Header, HTTPException, Request
 
 from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role
 from anxin.flow.platform import Platform
@@ -44,25 +47,69 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.OPERATOR: _OPERATOR,
     Role.ENGINEER: _OPERATOR,
     Role.MANAGER: _OPERATOR,
+    # Meters and chargers have doors of their own, where an envelope's key or a password says who they are.
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),
     Role.BENCH: _SENDERS | {Right.READ_REFUSED, Right.READ_RECEIPTS, Right.SEND_BENCH_RESULT, Right.SEND_SEAL_EVENT},
 }
 
 
-def allowed(platform: Platform, right: Right) -> Callable[[str], Party]:
+#: Gives the party of a request that bears no token, from its cookie; None: nobody is logged in. It checks what a cookie
+#: needs and a token does not (a forged request), and raises HTTPException where that fails. Apps hold it as
+#: `app.state.session`.
+SessionParty = Callable[[Request], Party | None]
+
+
+def no_session(_: Request) -> Party | None:
+    """Return None: an app whose people do not log in."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `scopes` are the rights that his token is bound to, None: all of his role."""
+
+    party: Party
+    scopes: frozenset[str] | None = None
+
+    def may(self, right: Right) -> bool:
+        """Return whether he may do something: his role has the right, and his token is not bound to others."""
+        return right in RIGHTS[self.party.role] and (self.scopes is None or right in self.scopes)
+
+
+def caller_of(platform: Platform, request: Request) -> Caller | None:
+    """Return who calls, None for a stranger and for whom this app does not know."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if not kind:
+        party = request.app.state.session(request)
+        found = None if party is None else Caller(party)
+    else:
+        holder = platform.directory.holder_of_token(token) if kind.lower() == "bearer" and token else None
+        found = None if holder is None else Caller(holder[0], _scopes(holder[1].public))
+    return found if found is not None and found.party.role in request.app.state.roles else None
+
+
+def _scopes(public: dict[str, Any]) -> frozenset[str] | None:
+    # Anything but a list of words binds the token to nothing at all.
+    said = public.get("scopes")
+    if said is None:
+        return None
+    return frozenset(s for s in said if isinstance(s, str)) if isinstance(said, list) else frozenset()
+
+
+def allowed(platform: Platform, right: Right) -> Callable[[Request, str], Party]:
     """Return a dependency that gives the calling party, or answers 401 to a stranger and 403 to one without right."""
 
-    def party(authorization: str = Header(default="")) -> Party:
-        kind, _, token = authorization.partition(" ")
-        found = platform.directory.party_of_token(token) if kind.lower() == "bearer" and token else None
-        if found is None:
+    def party(request: Request, _: str = Header(default="", alias="authorization")) -> Party:
+        caller = caller_of(platform, request)
+        if caller is None:
             raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
-        known(found.party_id)
-        if right not in RIGHTS[found.role]:
-            raise HTTPException(403, f"{found.role.value} lacks {right.value}")
-        return found
+        known(caller.party.party_id)
+        if not caller.may(right):
+            raise HTTPException(403, f"{caller.party.role.value} lacks {right.value}")
+        return caller.party
 
+    party.__dict__["right"] = right  # read from the route table by the authorisation matrix
     return party
 
 

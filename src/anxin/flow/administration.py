@@ -7,11 +7,12 @@ here ends what is in use: old and new credentials hold side by side until the ol
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anxin.domain.errors import InputError
-from anxin.domain.party import Credential, Party, Role
+from anxin.domain.party import REGULATOR, Credential, Party, Role
 from anxin.domain.register import MeterKey, Operator, Register
 from anxin.flow import enrol
 from anxin.flow.intake import now_utc_ms
@@ -83,17 +84,22 @@ def new_secrets(database: Database, vault: Vault, operator_id: str) -> dict[str,
     return enrol.new_tcec_secrets(database, vault, operator_id)
 
 
-def new_token(database: Database, vault: Vault, party_id: str, role: Role | None) -> str:
-    """Give a party a bearer token; return it, to be shown once. An inspector, a bench or an administrator that is not
-    there yet is entered with the role named. Raises InputError where another role is named than the party has."""
+def new_token(
+    database: Database, vault: Vault, party_id: str, role: Role | None, scopes: Sequence[str] | None = None
+) -> str:
+    """Give a party a bearer token, bound to scopes where some are given; return it, to be shown once.
+
+    One of the regulator or a bench that is not there yet is entered with the role named. Raises InputError where
+    another role is named than the party has.
+    """
     known = _known(database).get(party_id)
     if known is None:
-        if role in (None, Role.OPERATOR, Role.METER, Role.CHARGER):
+        if role is None or role not in REGULATOR | {Role.BENCH}:
             raise InputError(f"no party {party_id}: operators, meters and chargers are entered with the register")
-        known = Party(party_id, role or Role.INSPECTOR, party_id)
+        known = Party(party_id, role, party_id)
     elif role not in (None, known.role):
         raise InputError(f"{party_id} is {known.role.value}, not {role.value if role else ''}")
-    return enrol.new_token(database, vault, known)
+    return enrol.new_token(database, vault, known, scopes)
 
 
 def credentials(database: Database, party_id: str | None) -> list[Credential]:

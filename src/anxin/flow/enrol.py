@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from anxin.domain.errors import InputError
 from anxin.domain.party import Credential, Party, Role
@@ -90,14 +90,18 @@ def put_tcec_client(
     return credential.credential_id
 
 
-def new_token(database: Database, vault: Vault, party: Party) -> str:
-    """Give a party a bearer token; return it, to be shown once. Only its hash is kept."""
+def new_token(database: Database, vault: Vault, party: Party, scopes: Sequence[str] | None = None) -> str:
+    """Give a party a bearer token; return it, to be shown once. Only its hash is kept.
+
+    `scopes` are the rights (faces/rights.py) that the token is bound to; None: all that the party's role has.
+    """
     token = secrets.token_urlsafe(32)
     now = now_utc_ms()
     store.put_parties(database, [party], now)
     lookup = store.token_lookup(token)
+    public = {} if scopes is None else {"scopes": sorted(scopes)}
     store.put_credentials(
-        database, [Credential(f"bearer/{lookup[:24]}", party.party_id, "bearer", lookup, {}, None, now)], vault.seal
+        database, [Credential(f"bearer/{lookup[:24]}", party.party_id, "bearer", lookup, public, None, now)], vault.seal
     )
     return token
 

@@ -58,11 +58,16 @@ class Directory:
 
     def party_of_token(self, token: str, kind: str = "bearer") -> Party | None:
         """Return the party whose valid token this is, None for a stranger, a revoked token or a suspended party."""
+        found = self.holder_of_token(token, kind)
+        return None if found is None else found[0]
+
+    def holder_of_token(self, token: str, kind: str = "bearer") -> tuple[Party, Credential] | None:
+        """Return the same party with the credential that the token is, None as above."""
         credential = self.by_lookup.get((kind, store.token_lookup(token)))
         if credential is None or not credential.valid_at(now_utc_ms()):
             return None
         party = self.parties.get(credential.party_id)
-        return None if party is None or party.suspended else party
+        return None if party is None or party.suspended else (party, credential)
 
     def valid_tcec(self, operator_id: str) -> tuple[TcecSecrets, ...]:
         """Return the T/CEC secrets of an operator that are valid now, newest first; none for one that is suspended."""

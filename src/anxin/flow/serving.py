@@ -1,7 +1,8 @@
 """The platform's processes: who runs what, how they are started, and in what order they stop.
 
     parent   PostgreSQL (embedded), and the watch over the children
-    web      the doors, the reading API, the status page
+    web      the outer app: the doors, what operators read, the status page
+    regulator   the regulator's app
     judge    live reconciliation
     log      publication of the evidence log
     pull     questions to the operators' platforms
@@ -209,7 +210,7 @@ def hold_folder(folder: Path) -> IO[bytes]:
     return lock
 
 
-def require_port(host: str, port: int) -> None:
+def require_port(host: str, port: int, option: str = "--port") -> None:
     """Raise InputError where nobody can listen there. A platform that was just killed is given a moment to let go."""
     end = time.monotonic() + PORT_S
     while True:
@@ -224,7 +225,7 @@ def require_port(host: str, port: int) -> None:
                     time.sleep(0.1)
                     continue
                 raise InputError(
-                    f"端口 {port} 已被占用，请用 --port 另选 · port {port} is in use; choose another with --port"
+                    f"端口 {port} 已被占用，请用 {option} 另选 · port {port} is in use; choose another with {option}"
                 ) from None
             raise InputError(f"无法监听 {host}:{port} · cannot listen there: {error}") from None
 

@@ -1,0 +1,37 @@
+"""The outer app: the doors, what operators read and send, and what anyone may see.
+
+Nobody of the regulator is known here."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from anxin.domain.party import OUTSIDE
+from anxin.faces import bench, log, meters, ocpi, ocpp, reading, refused, status, tcec102, uploads
+from anxin.faces.app import assembled
+from anxin.flow.platform import Platform
+from anxin.flow.publishing import log_folder, log_signer
+from anxin.trust.vault import load_or_make_key
+
+
+def create_app(platform: Platform) -> FastAPI:
+    """Return the app. It starts the platform's intake with itself and stops it after the last request."""
+    signer, folder = log_signer(platform.settings), log_folder(platform.settings)
+    token_key = load_or_make_key(platform.settings.data_dir / "secrets" / "token.key")
+    return assembled(
+        platform, "安心充电 Anxin Charging", OUTSIDE,
+        (
+            status.router(platform, folder, signer),
+            meters.router(platform, signer),
+            ocpp.router(platform, signer),
+            tcec102.router(platform, signer, token_key),
+            ocpi.router(platform, signer),
+            reading.router(platform, signer),
+            refused.entries(platform),
+            refused.corrections(platform, signer),
+            bench.results(platform, signer),
+            bench.seals(platform, signer),
+            uploads.router(platform, signer),
+            log.router(folder, signer),
+        ),
+    )  # fmt: skip

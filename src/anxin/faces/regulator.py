@@ -1,0 +1,26 @@
+"""The regulator's app, for the inner network: what the console reads and does. Nobody from outside is known here."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from anxin.domain.party import REGULATOR
+from anxin.faces import bench, log, reading, refused, status
+from anxin.faces.app import assembled
+from anxin.flow.platform import Platform
+from anxin.flow.publishing import log_folder, log_signer
+
+
+def create_app(platform: Platform) -> FastAPI:
+    """Return the app. It starts the platform's intake with itself and stops it after the last request."""
+    signer, folder = log_signer(platform.settings), log_folder(platform.settings)
+    return assembled(
+        platform, "安心充电 监管 Anxin Charging, the regulator's side", REGULATOR,
+        (
+            status.router(platform, folder, signer),
+            reading.router(platform, signer),
+            refused.entries(platform),
+            bench.seals(platform, signer),
+            log.router(folder, signer),
+        ),
+    )  # fmt: skip
