@@ -25,6 +25,8 @@ class Settings:
     regulator_host, regulator_port   where the regulator's app listens, for the inner network
     log_origin            name of the evidence log, first line of every checkpoint
     policy_file           policy in force; empty: the one that comes with the software
+    alarm_policy_file     how findings become alarms, and their deadlines; empty: what comes with the software
+    holidays_file         holidays and worked weekends; empty: those of the State Council that come with the software
     zone                  IANA zone of dialects whose times carry none
     max_body_bytes        a larger request is refused before it is read
     max_batch             messages in one batch request of a meter
@@ -84,6 +86,8 @@ class Settings:
     regulator_port: int = 8081
     log_origin: str = "anxin.example/log"
     policy_file: str = ""
+    alarm_policy_file: str = ""
+    holidays_file: str = ""
     zone: str = "Asia/Shanghai"
     max_body_bytes: int = 16 * 1024 * 1024
     max_batch: int = 1_000

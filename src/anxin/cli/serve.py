@@ -97,6 +97,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
             url = server.start().url
         children = [
             serving.Child("judge", judge_child),
+            serving.Child("desk", desk_child),
             serving.Child("log", log_child),
             serving.Child("pull", pull_child),
             serving.Child("web", web_child),
@@ -221,6 +222,16 @@ def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     platform = open_platform(settings, url)
     judge_for_ever(platform, stop)
+    platform.database.close()
+
+
+def desk_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Make alarms of findings, and keep their deadlines, until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.flow.desk import desk_for_ever
+
+    platform = open_platform(settings, url)
+    desk_for_ever(platform, stop)
     platform.database.close()
 
 

@@ -23,6 +23,7 @@ _GROUPS = (
     ("判定 · verdicts", "verdicts"),
     ("发现 · findings", "findings"),
     ("严重程度 · severities", "severities"),
+    ("告警 · alarms", "alarms"),
     ("充电接口 · connectors", "connectors"),
     ("被拒 · refused", "refused"),
 )
@@ -30,6 +31,9 @@ _WORDS = {
     "agree": "一致 agree", "disagree": "不一致 disagree", "order_only": "只有订单 order only",
     "record_only": "只有计量记录 record only", "pending": "待补 pending", "unjudged": "无法判断 cannot judge",
     "grave": "严重 grave", "violation": "违规 violation", "warning": "警告 warning", "note": "提示 note",
+    "open": "待处理 open", "sent": "已发运营商 sent to operator", "answered": "已答复 answered",
+    "review": "审核中 under review",
+    "proposed": "待复核 waiting for a second officer", "closed": "已结案 closed",
     "idle": "空闲 idle", "occupied": "占用 occupied", "charging": "充电中 charging", "fault": "故障 fault",
     "offline": "离线 off line", "reserved": "预约 reserved", "unknown": "未知 unknown",
     "tcec102.order": "订单 orders", "tcec102.check": "日对账 daily totals", "tcec102.status": "接口状态 statuses",

@@ -60,14 +60,18 @@ class Alarm:
     cause            what an inspector would handle as one case: the group of the rule book's causes
     charger_id, connector_id, meter_id, operator_id, district   whom it is about; None where no finding says
     severity         the gravest of its present findings
-    findings         present findings; `sessions` distinct sessions among them
-    excess_milli_wh, excess_e4   energy and money billed beyond what was measured, summed over its present findings
+    subject          whom it is about as one text: what makes it one alarm together with the cause
+    findings         present findings, 0 where all have vanished; `sessions` distinct sessions among them
+    billed_milli_wh, billed_e4   energy and money billed in those sessions
+    excess_milli_wh, excess_e4   energy and money billed beyond what was measured in them (cases/excess.py)
     first_utc_ms, last_utc_ms    when what they are about happened
-    version          counts every change: who acts on an older one is told (409)
+    version          number of its last step: who acts on an older one is told (409)
     due_utc_ms       when the present state's deadline falls, None where it has none
     escalated        how many deadlines in a row were missed
     assigned_to      party id of an inspector, None where nobody has it yet
-    proposed_by      who proposed the conclusion that waits for a second officer
+    proposed_by      who proposed the last conclusion: he can neither confirm nor refuse it
+    sent_utc_ms      when it was first sent to the operator, who sees it from then on
+    follows          the closed alarm on the same whom and what, where this one is about what happened after its closing
     """
 
     alarm_id: int
@@ -76,10 +80,13 @@ class Alarm:
     state: AlarmState
     version: int
     opened_utc_ms: int
-    findings: int
-    sessions: int
-    excess_milli_wh: int
-    excess_e4: int
+    subject: str = ""
+    findings: int = 0
+    sessions: int = 0
+    billed_milli_wh: int = 0
+    billed_e4: int = 0
+    excess_milli_wh: int = 0
+    excess_e4: int = 0
     first_utc_ms: int | None = None
     last_utc_ms: int | None = None
     charger_id: str | None = None
@@ -92,6 +99,9 @@ class Alarm:
     assigned_to: str | None = None
     proposed_by: str | None = None
     conclusion: Conclusion | None = None
+    sent_utc_ms: int | None = None
+    closed_utc_ms: int | None = None
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

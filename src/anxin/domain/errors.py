@@ -8,6 +8,7 @@
     ├── EngineError           the rule engine cannot run what it was asked
     ├── StoreError            the database is absent, too old, too new, unsafe, or failed
     ├── EvidenceError         the log contradicts itself or an earlier checkpoint: nothing is signed any more
+    ├── CaseError             an act on an alarm that is not done: not his, not now, not this version
     ├── PeerError             a platform that we ask does not answer as it should
     └── BusyError             too much is waiting; the sender keeps his message and comes again
         └── LimitError        this sender sends too much
@@ -61,6 +62,15 @@ class StoreError(AnxinError):
 
 class EvidenceError(AnxinError):
     """The evidence log, a checkpoint, a proof or a receipt contradicts what it should agree with."""
+
+
+class CaseError(AnxinError):
+    """An act on an alarm that is not done. `rule` is a stable id (``case.*``); `more` goes into the answer."""
+
+    def __init__(self, rule: str, message: str, more: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.more = more or {}
 
 
 class PeerError(AnxinError):

@@ -4,6 +4,7 @@
     web      the outer app: the doors, what operators read, the status page
     regulator   the regulator's app
     judge    live reconciliation
+    desk     findings become alarms; deadlines
     log      publication of the evidence log
     pull     questions to the operators' platforms
     city     the virtual city, where it is asked for

@@ -12,7 +12,7 @@ from typing import Any
 
 from anxin.store.database import Database
 
-NAMES = ("messages", "verdicts", "findings", "severities", "refused", "deviations")
+NAMES = ("messages", "verdicts", "findings", "severities", "refused", "deviations", "alarms")
 #: The full counts behind the totals, name by name.
 _COUNTS = {
     "messages": "select kind, count(*) from message group by kind",
@@ -22,6 +22,7 @@ _COUNTS = {
     "severities": "select severity, count(*) from finding where present group by severity",
     "refused": "select door, count(*) from refused group by door",
     "deviations": "select kind, count(*) from deviation group by kind",
+    "alarms": "select state, count(*) from alarm group by state",
 }
 
 
