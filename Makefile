@@ -40,9 +40,10 @@ format: $(VENV)/.installed  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed  ## write docs/rules.md and docs/policy.md anew from the code
+docs: $(VENV)/.installed  ## write docs/rules.md, docs/policy.md and docs/alarms.md anew from the code
 	$(BIN)/anxin rules --markdown > docs/rules.md
 	$(BIN)/anxin policy --markdown > docs/policy.md
+	$(BIN)/anxin alarms --markdown > docs/alarms.md
 
 example-city: $(VENV)/.installed  ## a city of one district and one month as files, audited: summary here, report page under build/example-city
 	@rm -rf $(OUT)/example-city
@@ -100,6 +101,10 @@ bench-mqtt: $(VENV)/.bench  ## meters over MQTT: records a second, publish to re
 .PHONY: bench-platform
 bench-platform: $(VENV)/.installed  ## the running platform under load with 14.4 million records stored (an hour, 50 GB of disk)
 	$(BIN)/python -m bench.platform
+
+.PHONY: bench-alarms
+bench-alarms: $(VENV)/.bench  ## how long the list of alarms is: a million sessions, every kind of cheat
+	$(BIN)/python -m bench.alarms
 
 bench-evidence: $(VENV)/.installed  ## from receipt to proof at 2,000 messages a second; the log audited
 	$(BIN)/python -m bench.evidence

@@ -361,3 +361,11 @@ def test_every_word_of_the_code_in_the_glossary_is_in_the_code() -> None:
         for row in rows
         if len(row) == 5 and row[0] not in ("| English", "| Ed25519")
     )
+
+
+def test_the_page_of_alarms_is_drawn_from_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["alarms", "--markdown"]) == 0
+    assert capsys.readouterr().out == text_of(DOCS / "alarms.md"), "run `make docs`"
+    for form in ([], ["--json"]):
+        assert main(["alarms", *form]) == 0
+        assert "grave_excess_e4" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from typing import Any
 from anxin import __version__
 from anxin.cli import (
     admin,
+    alarms,
     audit,
     backup,
     check,
@@ -43,6 +44,7 @@ _COMMANDS: dict[str, Any] = {
     "city": city,
     "rules": rules,
     "policy": policy,
+    "alarms": alarms,
 }
 
 

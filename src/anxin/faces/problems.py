@@ -9,9 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from anxin.domain.errors import AnxinError, BusyError, FormatError, InputError, LimitError, StoreError
+from anxin.domain.errors import AnxinError, BusyError, CaseError, FormatError, InputError, LimitError, StoreError
 
 RETRY_AFTER_S = "5"
+#: What is refused of an act on an alarm for whose it is, and not for the state that the alarm is in (409).
+CASE_STATUS = {
+    "case.absent": 404, "case.role": 403, "case.hand": 403, "case.four_eyes": 403, "case.suspended": 403,
+    "case.officer": 422,
+}  # fmt: skip
 
 
 def problem(status: int, rule: str, detail: str, field: str | None = None) -> dict[str, Any]:
@@ -37,6 +42,12 @@ def limited(error: LimitError) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Let every declared error of the platform come out as a problem."""
+
+    @app.exception_handler(CaseError)
+    async def not_done(_: Request, error: CaseError) -> JSONResponse:
+        status = CASE_STATUS.get(error.rule, 409)
+        document = problem(status, error.rule, str(error)) | error.more
+        return JSONResponse(document, status, media_type="application/problem+json")
 
     @app.exception_handler(AnxinError)
     async def declared(_: Request, error: AnxinError) -> JSONResponse:

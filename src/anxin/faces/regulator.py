@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR
-from anxin.faces import bench, log, reading, refused, status
+from anxin.faces import alarms, bench, log, reading, refused, status
 from anxin.faces.app import assembled
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
@@ -21,6 +21,7 @@ def create_app(platform: Platform) -> FastAPI:
             reading.router(platform, signer),
             refused.entries(platform),
             bench.seals(platform, signer),
+            alarms.inner(platform),
             log.router(folder, signer),
         ),
     )  # fmt: skip

@@ -29,24 +29,33 @@ class Right(StrEnum):
     READ_DEVIATIONS = "intake:deviations:read"
     READ_DECLARATIONS = "register:declarations:read"
     READ_PULLS = "intake:pulls:read"
+    READ_ALARMS = "cases:alarms:read"
+    HANDLE_ALARMS = "cases:alarms:handle"
+    DECIDE_ALARMS = "cases:alarms:decide"
+    ANSWER_ALARMS = "cases:alarms:answer"
+    COMMENT_ALARMS = "cases:alarms:comment"
 
 
 _OWN = frozenset({
     Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS, Right.READ_DEVIATIONS,
-    Right.READ_DECLARATIONS, Right.READ_PULLS,
+    Right.READ_DECLARATIONS, Right.READ_PULLS, Right.READ_ALARMS,
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
-_INSPECTOR = frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD}
+_INSPECTOR = frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS}
+# An auditor reads what officers do and does nothing himself.
+_OFFICERS = frozenset({Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS})
+# Who answers for the operator: his manager, or his platform.
+_ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS})
 _OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD}
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.INSPECTOR: _INSPECTOR,
     Role.SUPERVISOR: _INSPECTOR,
-    Role.AUDITOR: _INSPECTOR - {Right.SEND_SEAL_EVENT},
+    Role.AUDITOR: _INSPECTOR - _OFFICERS,
     Role.ADMIN: frozenset(),
-    Role.OPERATOR: _OPERATOR,
+    Role.OPERATOR: _OPERATOR | _ANSWERING,
     Role.ENGINEER: _OPERATOR,
-    Role.MANAGER: _OPERATOR,
+    Role.MANAGER: _OPERATOR | _ANSWERING,
     # Meters and chargers have doors of their own, where an envelope's key or a password says who they are.
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),

@@ -75,7 +75,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         for name, label in (
             ("messages", "kind"), ("verdicts", "state"), ("findings", "rule"), ("severities", "severity"),
             ("refused", "door"), ("deviations", "kind"), ("turned_away", "rule"),
-            ("connectors", "status"),
+            ("connectors", "status"), ("alarms", "state"),
         ):  # fmt: skip
             lines.append(f"# TYPE anxin_{name} gauge")
             lines += [f'anxin_{name}{{{label}="{key}"}} {count}' for key, count in found[name].items()]

@@ -64,7 +64,8 @@ def counts(database: Database, wanted: Filter) -> dict[str, dict[str, int]]:
 
 
 def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
-    where, values = ["true"], []
+    where: list[str] = ["true"]
+    values: list[Any] = []
     for column, value in (
         ("state", wanted.state), ("severity", wanted.severity), ("district", wanted.district),
         ("operator_id", wanted.operator), ("cause", wanted.cause), ("assigned_to", wanted.assigned),
