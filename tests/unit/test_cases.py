@@ -296,7 +296,7 @@ def test_what_comes_later_on_a_session_goes_where_the_session_is() -> None:
     ("figures", "said", "expected"),
     [
         (Figures("disagree", 12_000_000, 10_000_000, 120_001), [], Excess(2_000_000, 20_000)),
-        (Figures("disagree", 12_000_000, 10_000_000, 1), [Said("R06", "amount_over", "3.5")], Excess(2_000_000, 35_000)),
+        (Figures("disagree", 12_000_000, 10_000_000, 1), [Said("R06", "amount_over", "3")], Excess(2_000_000, 30_000)),
         (Figures("disagree", 10_000_000, 12_000_000, 120_000), [], Excess()),
         (Figures("disagree", 10_000_000, 10_000_000, 120_000), [Said("R06", "amount_over", "1")], Excess(0, 10_000)),
         (Figures("agree", 12_000_000, 11_999_000, 120_000), [], Excess()),
