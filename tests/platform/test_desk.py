@@ -247,11 +247,11 @@ def test_an_officer_removed_in_mid_case_loses_his_alarms_and_the_step_says_so(pl
     judge(platform, {"O1": [BILLED_MORE]})
     desk.settle(NOW)
     li = Party("li", Role.INSPECTOR, "李")
-    parties.put_party(platform.database, li)
+    parties.put_parties(platform.database, [li], NOW)
     with platform.database.transaction() as connection:
         alarms.change(connection, 1, {"assigned_to": "li"})
     assert desk.keep_time(NOW) == 0
-    parties.put_party(platform.database, replace(li, suspended=True))
+    parties.put_parties(platform.database, [replace(li, suspended=True)], NOW)
     assert desk.keep_time(NOW) == 1
     assert all_alarms(platform)[0].assigned_to is None
     with platform.database.transaction() as connection:
