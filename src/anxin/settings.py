@@ -75,6 +75,11 @@ class Settings:
     mqtt_ca_file          certificates (PEM) that the broker's is checked against; empty: the system's
     mqtt_share_group      shared subscription group, where several platforms' processes share the records
     mqtt_window           messages that the broker may hand over before they are answered
+    events_connections    event streams at once of one process; beyond it 503
+    events_per_party      event streams at once of one party; beyond it 429
+    events_heartbeat_s    an event stream with nothing to say gives a sign of life so often
+    events_send_s         an event stream whose reader takes nothing for so long is cut
+    events_days           events are kept so many days for those who come again
     log_level             debug, info, warning or error
     """
 
@@ -138,6 +143,11 @@ class Settings:
     mqtt_ca_file: str = ""
     mqtt_share_group: str = ""
     mqtt_window: int = 1_000
+    events_connections: int = 1_000
+    events_per_party: int = 20
+    events_heartbeat_s: int = 15
+    events_send_s: int = 20
+    events_days: int = 90
     log_level: str = "info"
 
 

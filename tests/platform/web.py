@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR, Party, Role
 from anxin.faces import outer, regulator
+from anxin.faces.connection import guarded_protocol
 from anxin.flow import enrol
 from anxin.flow.platform import Platform
 
@@ -31,7 +32,7 @@ class Served(str):
 @contextmanager
 def listening(app: FastAPI, **options: Any) -> Iterator[str]:
     """Serve one app with uvicorn on a free port; the value is its address."""
-    web = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **options))
+    web = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **{"http": guarded_protocol(30), **options}))
     thread = threading.Thread(target=web.run, daemon=True)
     thread.start()
     while not web.started:

@@ -11,6 +11,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 MAX_HEAD_BYTES = 32_768
 #: Seconds that a connection may rest between two requests.
 REST_S = 15
+#: What a connection of ours adds to the extensions of a request: a call that throws away the connection with all that
+#: waits in it, and, set by an answer that never ends by itself, that it is one: a server that stops ends it at once.
+CUT, STREAMS = "anxin.cut", "anxin.streams"
 
 
 def guarded_protocol(within_s: float) -> type[asyncio.Protocol]:
@@ -31,10 +34,18 @@ class _Guarded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.cycle is not None:
+            # The application's task has not run yet: it was made in this step of the loop.
+            self.cycle.scope.setdefault("extensions", {})[CUT] = self.transport.abort
         if self._incomplete():
             self._wait()
         else:
             self._stop_waiting()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.cycle is not None and self.cycle.scope.get("extensions", {}).get(STREAMS):
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

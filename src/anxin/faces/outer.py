@@ -7,7 +7,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from anxin.domain.party import OUTSIDE
-from anxin.faces import alarms, bench, log, meters, ocpi, ocpp, reading, refused, status, tcec102, uploads
+from anxin.faces import alarms, bench, events, log, meters, ocpi, ocpp, reading, refused, status, tcec102, uploads
 from anxin.faces.app import assembled
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
@@ -34,5 +34,6 @@ def create_app(platform: Platform) -> FastAPI:
             uploads.router(platform, signer),
             alarms.outer(platform),
             log.router(folder, signer),
+            events.router(platform),
         ),
     )  # fmt: skip

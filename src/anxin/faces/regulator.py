@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR
-from anxin.faces import alarms, bench, log, reading, refused, status
+from anxin.faces import alarms, bench, events, log, reading, refused, status
 from anxin.faces.app import assembled
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
@@ -23,5 +23,6 @@ def create_app(platform: Platform) -> FastAPI:
             bench.seals(platform, signer),
             alarms.inner(platform),
             log.router(folder, signer),
+            events.router(platform),
         ),
     )  # fmt: skip

@@ -34,11 +34,12 @@ class Right(StrEnum):
     DECIDE_ALARMS = "cases:alarms:decide"
     ANSWER_ALARMS = "cases:alarms:answer"
     COMMENT_ALARMS = "cases:alarms:comment"
+    READ_EVENTS = "notices:events:read"
 
 
 _OWN = frozenset({
     Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS, Right.READ_DEVIATIONS,
-    Right.READ_DECLARATIONS, Right.READ_PULLS, Right.READ_ALARMS,
+    Right.READ_DECLARATIONS, Right.READ_PULLS, Right.READ_ALARMS, Right.READ_EVENTS,
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
@@ -119,6 +120,19 @@ def allowed(platform: Platform, right: Right) -> Callable[[Request, str], Party]
         return caller.party
 
     party.__dict__["right"] = right  # read from the route table by the authorisation matrix
+    return party
+
+
+def still_allowed(platform: Platform, right: Right, request: Request) -> Callable[[], Party | None]:
+    """Return what tells, as long as a request lasts, who its caller is now: None once he may no longer."""
+
+    def party() -> Party | None:
+        try:
+            caller = caller_of(platform, request)
+        except HTTPException:
+            return None
+        return caller.party if caller is not None and caller.may(right) else None
+
     return party
 
 

@@ -17,6 +17,8 @@ class Measures:
     commit_messages  how many messages they held
     outcomes         messages by kind and outcome: accepted, repeated, conflict, refused, busy, limited, failed
     requests         requests by door and HTTP status
+    streams          event streams that are open
+    streams_cut      event streams that were cut because their reader did not read
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,10 @@ class Measures:
         )
         self.requests = Counter(
             "anxin_requests", "Requests by door and status", ["door", "status"], registry=self.registry
+        )
+        self.streams = Gauge("anxin_streams", "Event streams that are open", registry=self.registry)
+        self.streams_cut = Counter(
+            "anxin_streams_cut", "Event streams cut because their reader did not read", registry=self.registry
         )
         self._queue = Gauge("anxin_queue_messages", "Messages that wait for a commit", registry=self.registry)
 
