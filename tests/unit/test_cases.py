@@ -110,7 +110,7 @@ def walk(steps: int, seed: int) -> Counter[str]:
                 assert who is not None
                 assert who.party_id != proposer, "nobody decides on what he proposed"
             if act is AlarmAct.PROPOSE:
-                proposer = who and who.party_id
+                proposer = None if who is None else who.party_id
             alarm = replace(
                 alarm,
                 state=found.to,
