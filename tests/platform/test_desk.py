@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,7 @@ def desk(platform: Platform) -> Desk:
 
 def judge(
     platform: Platform,
-    sessions: dict[str, Sequence[tuple[str, str, Severity]]],
+    sessions: Mapping[str, Sequence[tuple[str, str, Severity]]],
     connector: str = "C1",
     at: int = NOW - HOUR,
     more: dict[str, Any] | None = None,

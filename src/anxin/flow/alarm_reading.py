@@ -14,8 +14,8 @@ from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
 from anxin.store import alarm_reading as store
 from anxin.store import alarms
-from anxin.store.alarm_reading import Filter
 
+Filter = store.Filter
 MAX_PAGE = store.MAX_PAGE
 MAX_FILTERS = store.MAX_FILTERS
 #: Findings, steps and comments that stand in an alarm's document; the rest is paged.
