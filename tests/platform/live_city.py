@@ -10,7 +10,7 @@ from datetime import date
 from anxin.city.build import City, build
 from anxin.city.live import Events, What
 from anxin.city.meters import make_secret
-from anxin.city.options import KINDS, CityOptions
+from anxin.city.options import KINDS, SLOW_KINDS, CityOptions
 from anxin.domain.message import Kind, Message
 from anxin.flow.drive_city import texts_of
 from anxin.flow.enrol import enrol_register
@@ -28,9 +28,11 @@ class LiveCity:
     messages: list[Message]
 
 
-def enrolled(platform: Platform, chargers: int = 40, days: int = 4, seed: int = 3, cheats: int = 1) -> LiveCity:
+def enrolled(
+    platform: Platform, chargers: int = 40, days: int = 4, seed: int = 3, cheats: int = 1, slow: int = 0
+) -> LiveCity:
     """Return a city whose register and keys the platform knows."""
-    planted = dict.fromkeys(KINDS, cheats)
+    planted = dict.fromkeys(KINDS, cheats) | dict.fromkeys(SLOW_KINDS, slow)
     city = build(CityOptions(seed, chargers, days, start=date(2026, 10, 1), cheats=planted))
     keys = [content_key(make_secret(seed, n, m)) for n, m in enumerate(city.world.meter_code)]
     enrol_register(platform.database, platform.vault, city.register, keys)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anxin.city.arrays import Bools, Ints, Stream, generator
-from anxin.city.options import KINDS, Kind
+from anxin.city.options import KINDS, SLOW_KINDS, Kind
 from anxin.city.plan import Plan
 from anxin.city.tables import midnight_inside
 from anxin.city.tariffs import DAY_S, HABITS
@@ -28,6 +28,10 @@ AMOUNT_CENTS = (5, 5_000)
 LOSS_PPM = (20_000, 100_000)
 LEAST_ENERGY_WH = 3_000
 RECORD_STEP_WH = 1
+#: What a slow cheat takes each time: with the rounding up of a display still within the tolerance of rules R04 and R07.
+SLOW_WH = (1, 2)
+#: A slow cheat goes on for at least so many sessions.
+LEAST_SLOW_SESSIONS = 20
 
 
 @dataclass(slots=True)
@@ -60,13 +64,15 @@ def plant(world: World, plan: Plan) -> tuple[list[Cheat], Ints]:
     """Choose what is cheated, and put the sessions that never were into the plan. Returns the cheats, and the Wh that
     are taken off a meter's register before each row. Raises PolicyError where the city is too small."""
     planter = _Planter(world, plan)
-    for kind in (Kind.EXPIRED_VERIFICATION, Kind.BROKEN_SEAL, Kind.REPLAY, *KINDS):
+    for kind in (Kind.EXPIRED_VERIFICATION, Kind.BROKEN_SEAL, Kind.REPLAY, *KINDS, *SLOW_KINDS):
         if kind not in planter.done:
             planter.plant(kind)
     return planter.finish()
 
 
 def _sizes(kind: Kind, count: int) -> list[int]:
+    if kind in SLOW_KINDS:
+        return [SLOW_WH[n % len(SLOW_WH)] for n in range(count)]
     if kind is Kind.LOSS_RATIO:
         return [int(v) // 1_000 * 1_000 for v in np.linspace(*LOSS_PPM, count)]
     least, most = {Kind.INFLATED_AMOUNT: AMOUNT_CENTS, Kind.REGISTER_ROLLBACK: ROLLBACK_WH}.get(kind, ENERGY_WH)
@@ -102,6 +108,8 @@ class _Planter:
             Kind.EXPIRED_VERIFICATION: self._expire,
             Kind.BROKEN_SEAL: self._break,
             Kind.REPLAY: self._replay,
+            Kind.LEAN_WITHIN_TOLERANCE: self._slow,
+            Kind.SLOW_REGISTER_DRAIN: self._slow,
         }.get(kind, self._one)
         for size in _sizes(kind, count):
             for row in self._draws(kind):
@@ -209,6 +217,25 @@ class _Planter:
         cheat = self._take(kind, last - row + 1, row, last)
         cheat.from_s = int(self.plan.start[row]) - ROOM_S
         self.chargers.add(int(self.world.connector_charger[cheat.connector]))
+        return True
+
+    def _slow(self, kind: Kind, size: int, row: int) -> bool:
+        """From this session on, every one of the connector that nothing else is done to: a little more is billed, or
+        the register has advanced a little since the session before."""
+        if not self._one_charger(row) or self.plan.fake_of[row] >= 0:
+            return False
+        last = int(np.searchsorted(self.plan.connector, self.plan.connector[row], side="right")) - 1
+        rows = np.arange(row, last + 1)
+        rows = rows[self.plain[rows] & ~self.taken[rows]]
+        if row not in rows or len(rows) < LEAST_SLOW_SESSIONS:
+            return False
+        cheat = Cheat(len(self.cheats), kind, size, int(self.plan.connector[row]))
+        self.cheats.append(cheat)
+        self.plan.cheat[rows] = cheat.number
+        self.taken[row - 1 : last + 1] = True
+        self.chargers.add(int(self.world.connector_charger[cheat.connector]))
+        if kind is Kind.SLOW_REGISTER_DRAIN:
+            self.set_back[rows] = -size
         return True
 
     def _number_spares(self) -> None:

@@ -34,9 +34,14 @@ class Kind(StrEnum):
     FORGED_SIGNATURE = "forged_signature"
     BROKEN_SEAL = "broken_seal"
     EXPIRED_VERIFICATION = "expired_verification"
+    LEAN_WITHIN_TOLERANCE = "lean_within_tolerance"
+    SLOW_REGISTER_DRAIN = "slow_register_drain"
 
 
-KINDS = tuple(Kind)
+#: Kinds that only many sessions together show: planted where they are named, not with "each".
+SLOW_KINDS = (Kind.LEAN_WITHIN_TOLERANCE, Kind.SLOW_REGISTER_DRAIN)
+#: Kinds that the rules can find in one session or its neighbours.
+KINDS = tuple(kind for kind in Kind if kind not in SLOW_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +118,17 @@ class CityOptions:
             "sessions": self.session_count,
             "start": self.start.isoformat(),
             "districts": list(self.districts),
-            "cheats": {kind.value: self.cheats.get(kind, 0) for kind in KINDS},
+            "cheats": {k.value: self.cheats.get(k, 0) for k in Kind if k in KINDS or self.cheats.get(k)},
             "rates": asdict(self.rates),
         }
 
 
 def parse_cheats(texts: list[str] | None, each: int | None) -> dict[Kind, int]:
-    """Return counts per kind from `KIND=COUNT` texts over `each` of every kind. Raises PolicyError."""
+    """Return counts per kind from `KIND=COUNT` texts over `each` of every kind of KINDS. Raises PolicyError."""
     counts = dict.fromkeys(KINDS, each or 0)
     for text in texts or []:
         name, _, number = text.partition("=")
-        if name not in counts or not number.isdecimal():
-            raise PolicyError(f"--cheats takes KIND=COUNT with a kind out of {', '.join(KINDS)}; not {text!r}")
+        if name not in tuple(Kind) or not number.isdecimal():
+            raise PolicyError(f"--cheats takes KIND=COUNT with a kind out of {', '.join(Kind)}; not {text!r}")
         counts[Kind(name)] = int(number)
     return counts

@@ -42,6 +42,10 @@ class Case:
             orders.meter_end_wh[row] = orders.meter_begin_wh[row] + billed
         return billed - self.energy_wh
 
+    def bill_more(self, more_wh: int) -> int:
+        """Let the order bill so much more than the meter counted, rounded up. Returns what it adds."""
+        return self.bill(self.energy_wh + more_wh)
+
 
 def tamper(span: Span, cheats: list[Cheat], names: Names) -> list[Truth]:
     """Apply every cheat of the span to its orders and records in place; return the truth about each."""
@@ -161,6 +165,18 @@ def _forged_signature(case: Case) -> tuple[Truth, bool]:
     return _energy_size(case, added)
 
 
+def _lean_within_tolerance(case: Case) -> tuple[Truth, bool]:
+    """Every order is raised by the size and then rounded up: no single one differs by more than both last digits."""
+    added = sum(Case(case.span, case.cheat, [s]).bill_more(case.cheat.size) for s in case.sessions)
+    return {"energy_kwh": kwh(added), "sessions": len(case.sessions), "each_wh": case.cheat.size}, False
+
+
+def _slow_register_drain(case: Case) -> tuple[Truth, bool]:
+    """Done to the meter between the sessions (plan); orders agree with records."""
+    drained = case.cheat.size * len(case.sessions)
+    return {"energy_kwh": kwh(drained), "sessions": len(case.sessions), "each_wh": case.cheat.size}, False
+
+
 def _while_unlawful(case: Case) -> tuple[Truth, bool]:
     """Seal or verification: the register tells; orders and records are as they would have been."""
     return {"sessions": len(case.sessions)}, False
@@ -179,6 +195,8 @@ _DEEDS: dict[Kind, Callable[[Case], tuple[Truth, bool]]] = {
     Kind.FORGED_SIGNATURE: _forged_signature,
     Kind.BROKEN_SEAL: _while_unlawful,
     Kind.EXPIRED_VERIFICATION: _while_unlawful,
+    Kind.LEAN_WITHIN_TOLERANCE: _lean_within_tolerance,
+    Kind.SLOW_REGISTER_DRAIN: _slow_register_drain,
 }
 
 

@@ -18,7 +18,7 @@ DEFAULT_CHEATS_EACH = 3
 
 def add_parser(subparsers: Any) -> None:
     """Add `city` with its command `make` to the program's parser."""
-    from anxin.city.options import KINDS, CityOptions
+    from anxin.city.options import CityOptions, Kind
 
     default = CityOptions()
     city = subparsers.add_parser("city", help="虚拟城市 · the virtual city")
@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         action="extend",
         metavar="KIND=COUNT",
-        help=f"作弊种类与数量 · cheats of a kind, out of {', '.join(KINDS)}",
+        help=f"作弊种类与数量 · cheats of a kind, out of {', '.join(Kind)}",
     )
     make.add_argument(
         "--cheats-each",

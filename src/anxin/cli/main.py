@@ -23,6 +23,7 @@ from anxin.cli import (
     rules,
     serve,
     status,
+    surveillance,
     witness,
 )
 from anxin.domain.errors import AnxinError
@@ -37,6 +38,7 @@ _COMMANDS: dict[str, Any] = {
     "restore": restore,
     "drill": drill,
     "rejudge": rejudge,
+    "surveillance": surveillance,
     "log": log,
     "witness": witness,
     "audit": audit,

@@ -15,7 +15,7 @@ from anxin.domain.party import Party, Role
 from anxin.flow import serving
 from anxin.settings import Settings, load_settings
 
-JUDGE_NICE = 5
+JUDGE_NICE, WATCH_NICE = 5, 15
 DEFAULT_CHARGERS, DEFAULT_SPEED = 400, 48.0
 
 
@@ -100,6 +100,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
             serving.Child("desk", desk_child),
             serving.Child("log", log_child),
             serving.Child("pull", pull_child),
+            serving.Child("watch", watch_child),
             serving.Child("web", web_child),
             serving.Child("regulator", regulator_child),
         ]
@@ -232,6 +233,18 @@ def desk_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     platform = open_platform(settings, url)
     desk_for_ever(platform, stop)
+    platform.database.close()
+
+
+def watch_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Look for what only many sessions show until stopped."""
+    # Nobody waits for it: doors and judge have the processor first.
+    os.nice(WATCH_NICE)
+    from anxin.assembly import open_platform
+    from anxin.flow.surveillance import watch_for_ever
+
+    platform = open_platform(settings, url)
+    watch_for_ever(platform, stop)
     platform.database.close()
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from anxin.domain.party import OUTSIDE
 from anxin.faces import alarms, bench, events, log, meters, ocpi, ocpp, reading, refused, status, tcec102, uploads
 from anxin.faces.app import assembled
+from anxin.faces.surveillance import quality
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.trust.vault import load_or_make_key
@@ -33,6 +34,7 @@ def create_app(platform: Platform) -> FastAPI:
             bench.seals(platform, signer),
             uploads.router(platform, signer),
             alarms.outer(platform),
+            quality(platform),
             log.router(folder, signer),
             events.router(platform),
         ),

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from anxin.domain.party import REGULATOR
 from anxin.faces import alarms, bench, events, log, reading, refused, status
 from anxin.faces.app import assembled
+from anxin.faces.surveillance import quality, triage
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 
@@ -22,6 +23,8 @@ def create_app(platform: Platform) -> FastAPI:
             refused.entries(platform),
             bench.seals(platform, signer),
             alarms.inner(platform),
+            triage(platform),
+            quality(platform),
             log.router(folder, signer),
             events.router(platform),
         ),

@@ -35,11 +35,14 @@ class Right(StrEnum):
     ANSWER_ALARMS = "cases:alarms:answer"
     COMMENT_ALARMS = "cases:alarms:comment"
     READ_EVENTS = "notices:events:read"
+    READ_QUALITY = "surveillance:quality:read"
+    READ_SURVEILLANCE = "surveillance:list:read"
 
 
 _OWN = frozenset({
     Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS, Right.READ_DEVIATIONS,
     Right.READ_DECLARATIONS, Right.READ_PULLS, Right.READ_ALARMS, Right.READ_EVENTS,
+    Right.READ_QUALITY,
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})

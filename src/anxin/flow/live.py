@@ -40,6 +40,7 @@ from anxin.store.declarations import put_declarations
 from anxin.store.erasure import erased_transactions
 from anxin.store.facts import HOUR_MS, OPERATOR, SignedFact, Touch
 from anxin.store.reports import put_reports
+from anxin.store.surveillance import note
 from anxin.trust.verify import judge_signed
 
 LOG = logging.getLogger("anxin.judge")
@@ -281,6 +282,8 @@ class Judge:
             return self._judge_parts(due, now, error)
         with self.database.transaction() as connection:
             counts = (0, 0) if judged is None else _exchange(connection, judged)
+            # Facts changed here, also where no verdict did: a record that came again, another register.
+            note(connection, [(t.place, t.from_utc_ms, t.to_utc_ms) for t in due])
             store.untouch(connection, due)
         return counts
 

@@ -196,6 +196,8 @@ class SliceJudge:
             record_energy_milli_wh=s["record_energy_milli_wh"],
             amount_e4=s["amount_e4"],
             findings=s["findings"],
+            order_quantum_milli_wh=s["order_quantum_milli_wh"],
+            record_quantum_milli_wh=s["record_quantum_milli_wh"],
         )
 
 

@@ -6,6 +6,7 @@
     judge    live reconciliation
     desk     findings become alarms; deadlines
     log      publication of the evidence log
+    watch    surveillance over many sessions
     pull     questions to the operators' platforms
     city     the virtual city, where it is asked for
 

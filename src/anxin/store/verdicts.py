@@ -11,11 +11,13 @@ from typing import Any
 
 from anxin.domain.finding import Finding
 from anxin.store.database import Database
+from anxin.store.surveillance import note
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """State of one session. `session_key` names it for as long as its first order (or record) is the same."""
+    """State of one session. `session_key` names it for as long as its first order (or record) is the same;
+    `*_quantum_milli_wh` is what the display of that side resolves, over all its orders (or records)."""
 
     session_key: str
     state: str
@@ -30,6 +32,8 @@ class Verdict:
     record_energy_milli_wh: int | None
     amount_e4: int | None
     findings: int
+    order_quantum_milli_wh: int | None = None
+    record_quantum_milli_wh: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,8 @@ def exchange_verdicts(
     """
     new = {v.session_key: (_digest([getattr(v, n) for n in _VERDICT]), v) for v in verdicts}
     rows = connection.execute(
-        "select session_key, digest from verdict where present and (session_key = any(%s)"
-        " or (place = any(%s) and start_utc_ms between %s and %s))",
+        "select session_key, digest, place, start_utc_ms, end_utc_ms from verdict where present"
+        " and (session_key = any(%s) or (place = any(%s) and start_utc_ms between %s and %s))",
         (list(new), list(scope.places), scope.from_utc_ms, scope.to_utc_ms),
         binary=True,
     ).fetchall()
@@ -99,11 +103,14 @@ def exchange_verdicts(
     gone = [key for key, digest in old.items() if key not in new or new[key][0] != digest]
     if gone:
         connection.execute("update verdict set present = false where present and session_key = any(%s)", (gone,))
+    left = set(gone)
+    spans = [(r[2], r[3], r[4]) for r in rows if r[0] in left]
     fresh = [(digest, v) for key, (digest, v) in sorted(new.items()) if old.get(key) != digest]
     columns = (*_VERDICT, "policy", "software", "as_of_utc_ms", "judged_utc_ms", "digest")
     with connection.cursor() as cursor, cursor.copy(f"copy verdict ({', '.join(columns)}) from stdin".encode()) as copy:
         for digest, v in fresh:
             copy.write_row((*(getattr(v, n) for n in _VERDICT), *dataclasses.astuple(standing), digest))
+    note(connection, [*spans, *((v.place, v.start_utc_ms, v.end_utc_ms) for _, v in fresh)])
     return len(fresh), sorted(new.keys() | old.keys())
 
 
@@ -122,13 +129,13 @@ def exchange_findings(
     """
     new = {_digest([key, *_finding_values(f)]): (key, place, f) for key, place, f in findings}
     rows = connection.execute(
-        "select digest from finding where present and rule = any(%s) and session_key = any(%s)"
-        " union all select digest from finding where present and rule = any(%s) and session_key is null"
-        " and place = any(%s) and (at_utc_ms between %s and %s or at_utc_ms is null)",
+        "select digest, place, at_utc_ms from finding where present and rule = any(%s) and session_key = any(%s)"
+        " union all select digest, place, at_utc_ms from finding where present and rule = any(%s)"
+        " and session_key is null and place = any(%s) and (at_utc_ms between %s and %s or at_utc_ms is null)",
         (list(rules), list(session_keys), list(rules), list(scope.places), scope.from_utc_ms, scope.to_utc_ms),
         binary=True,
     )
-    old = {bytes(r[0]) for r in rows}
+    old = {bytes(r[0]): (r[1], r[2], r[2]) for r in rows}
     gone = [d for d in old if d not in new]
     if gone:
         connection.execute(
@@ -146,6 +153,8 @@ def exchange_findings(
         " on conflict (digest) where present do nothing".encode(),
         rows_in,
     )
+    added = ((place, f.at_utc_ms, f.at_utc_ms) for digest, (_, place, f) in new.items() if digest not in old)
+    note(connection, [*(old[d] for d in gone), *added])
     return len(rows_in)
 
 
