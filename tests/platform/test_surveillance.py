@@ -17,6 +17,7 @@ from anxin.flow.platform import Platform
 from anxin.flow.surveillance import DAY_MS, Watch, watch_for_ever
 from anxin.store import facts, messages, surveillance
 from anxin.store.verdicts import Scope, Standing, Verdict, exchange_verdicts
+from anxin.surveillance.days import COUNTS
 from tests.platform.live_city import AS_OF_UTC_MS, enrolled, shuffled
 
 LATER_MS = AS_OF_UTC_MS + 30 * DAY_MS
@@ -145,6 +146,10 @@ def test_a_city_s_slow_cheats_are_listed_and_no_honest_charger_is(platform: Plat
     cheated = {t["charger_id"] for t in truths}
     drifts = {c for c, kinds in listed.items() if kinds & {"lean_up", "lean_down", "gap_up", "gap_down"}}
     assert drifts <= cheated
+
+
+def test_the_tables_have_the_counts_of_the_code() -> None:
+    assert surveillance.COUNTS == COUNTS
 
 
 def test_a_second_watch_is_refused(platform: Platform) -> None:
