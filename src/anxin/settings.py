@@ -64,6 +64,15 @@ class Settings:
     ocpp_idle_s           a charger that says nothing for so long is disconnected
     ocpp_vendor_id        vendor id under which a charger may ask for receipts (DataTransfer)
     public_url            how others reach this platform, without a slash at its end; empty: as they address it
+    regulator_url         how the regulator's people reach their app, in the same way
+    session_idle_s        a person's session that is not used for so long is over (NIST SP 800-63B: 30 minutes)
+    session_absolute_s    a person logs in again after so long at the latest (NIST SP 800-63B: 12 hours)
+    second_factor         whose people need a second factor: `regulator`, `all` or `nobody`
+    oidc_issuer           issuer of the single sign-on (OpenID Connect), https; empty: none
+    oidc_app              whose people it logs in: `regulator` or `outer`
+    oidc_client_id        who this platform is there
+    oidc_client_secret_file   file of its secret; empty: a client without one
+    oidc_claim            claim of the ID token that is a person's login
     ocpi_country_code, ocpi_party_id, ocpi_name   who this platform is over OCPI
     ocpi_hosts            `public`: an operator's OCPI platform may be any public host, by https; `named`: only those
                           that the administrator named for him
@@ -131,6 +140,15 @@ class Settings:
     ocpp_idle_s: int = 900
     ocpp_vendor_id: str = "anxin-charging"
     public_url: str = ""
+    regulator_url: str = ""
+    session_idle_s: int = 1_800
+    session_absolute_s: int = 43_200
+    second_factor: str = "regulator"
+    oidc_issuer: str = ""
+    oidc_app: str = "regulator"
+    oidc_client_id: str = ""
+    oidc_client_secret_file: str = ""
+    oidc_claim: str = "preferred_username"
     ocpi_country_code: str = "CN"
     ocpi_party_id: str = "AXC"
     ocpi_name: str = "安心充电 Anxin Charging"

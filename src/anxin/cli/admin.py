@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from anxin.cli import admin_charger
+from anxin.cli import admin_charger, admin_people
 from anxin.domain.errors import InputError
 from anxin.domain.party import REGULATOR, Party, Role
 from anxin.domain.quantities import iso_of, utc_ms
@@ -40,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     roles = sorted(role.value for role in REGULATOR | {Role.BENCH, Role.OPERATOR})
     token.add_argument("--role", choices=roles, help="角色 · role of a party that is not there yet")
     token.add_argument("--scope", action="append", metavar="RIGHT", help="仅限此权限，可多次 · bind it to this right")
+    admin_people.add_commands(_group(groups, "people", "人员 · people who log in"), _leaf)
     charger = _group(groups, "charger", "充电桩 · chargers")
     admin_charger.add_arguments(
         _leaf(charger, "password", "新的 OCPP 口令 · a new password for OCPP", admin_charger.password)

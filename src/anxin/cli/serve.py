@@ -135,6 +135,7 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
     """Enter the virtual city's register, keys and secrets at the first start; say where the tokens are."""
     from anxin.city.meters import make_secret
     from anxin.flow import enrol
+    from anxin.flow.city_people import enter_people
     from anxin.flow.drive_city import load_events
     from anxin.flow.make_city import content_key
 
@@ -155,9 +156,10 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
                 "operators": {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in operators},
                 "tokens": {p.party_id: enrol.new_token(database, vault, p) for p in parties}
                 | {"inspector": enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "检查员"))},
+                "people": enter_people(database, vault, parties[0].party_id),
             },
         )
-    return f"  令牌 · bearer tokens    {path}\n"
+    return f"  令牌与人员 · tokens, people  {path}\n"
 
 
 def web_child(settings: Settings, url: str, stop: threading.Event) -> None:

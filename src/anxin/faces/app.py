@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anxin import __version__
-from anxin.domain.party import Role
-from anxin.faces import problems, rights
+from anxin.domain.party import REGULATOR, Role
+from anxin.domain.person import Side
+from anxin.faces import cookies, problems
 from anxin.faces.guard import Guard
 from anxin.flow.platform import Platform
 
@@ -27,7 +29,8 @@ def assembled(platform: Platform, title: str, roles: frozenset[Role], routers: I
 
     # Its interactive pages come from here and not from a network that an inner one does not reach.
     app = FastAPIOffline(redoc_url=None, title=title, version=__version__, lifespan=life)
-    app.state.roles, app.state.session = roles, rights.no_session
+    app.state.roles, app.state.side = roles, Side.REGULATOR if roles & REGULATOR else Side.OUTER
+    app.state.session = partial(cookies.party_of_session, platform)
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -7,7 +7,24 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from anxin.domain.party import OUTSIDE
-from anxin.faces import alarms, bench, events, log, meters, ocpi, ocpp, reading, refused, status, tcec102, uploads
+from anxin.domain.person import Side
+from anxin.faces import (
+    alarms,
+    bench,
+    events,
+    log,
+    meters,
+    ocpi,
+    ocpp,
+    people,
+    reading,
+    refused,
+    session,
+    sso,
+    status,
+    tcec102,
+    uploads,
+)
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
 from anxin.flow.platform import Platform
@@ -37,5 +54,8 @@ def create_app(platform: Platform) -> FastAPI:
             quality(platform),
             log.router(folder, signer),
             events.router(platform),
+            session.router(platform),
+            sso.router(platform, Side.OUTER),
+            people.router(platform),
         ),
     )  # fmt: skip

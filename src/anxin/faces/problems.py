@@ -9,7 +9,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from anxin.domain.errors import AnxinError, BusyError, CaseError, FormatError, InputError, LimitError, StoreError
+from anxin.domain.errors import (
+    AnxinError,
+    BusyError,
+    CaseError,
+    FormatError,
+    InputError,
+    LimitError,
+    PeerError,
+    StoreError,
+)
+from anxin.flow.people import NotYoursError
+from anxin.flow.sessions import LoginRefusedError
 
 RETRY_AFTER_S = "5"
 #: What is refused of an act on an alarm for whose it is, and not for the state that the alarm is in (409).
@@ -17,6 +28,17 @@ CASE_STATUS = {
     "case.absent": 404, "case.role": 403, "case.hand": 403, "case.four_eyes": 403, "case.suspended": 403,
     "case.officer": 422,
 }  # fmt: skip
+#: Declared errors, the first that fits: status and rule.
+_ANSWERS: tuple[tuple[type[AnxinError], int, str], ...] = (
+    (LoginRefusedError, 401, "login"),
+    (NotYoursError, 404, "person"),
+    (BusyError, 503, "busy"),
+    (StoreError, 503, "store"),
+    (PeerError, 502, "peer"),
+    (InputError, 422, "input"),
+)
+#: What is said instead of an error's own words, which would tell of what is inside.
+_OURS: dict[type[AnxinError], str] = {StoreError: "the database does not answer; nothing was kept: send again"}
 
 
 def problem(status: int, rule: str, detail: str, field: str | None = None) -> dict[str, Any]:
@@ -51,19 +73,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AnxinError)
     async def declared(_: Request, error: AnxinError) -> JSONResponse:
-        match error:
-            case LimitError():
-                return limited(error)
-            case BusyError():
-                return answer(503, "busy", str(error))
-            case StoreError():
-                return answer(503, "store", "the database does not answer; nothing was kept: send again")
-            case FormatError():
-                return answer(422, error.rule, str(error), error.field)
-            case InputError():
-                return answer(422, "input", str(error))
-            case _:
-                return answer(500, "internal", "an error that is ours; nothing was kept: send again")
+        if isinstance(error, LimitError):
+            return limited(error)
+        if isinstance(error, FormatError):
+            return answer(422, error.rule, str(error), error.field)
+        for kind, status, rule in _ANSWERS:
+            if isinstance(error, kind):
+                return answer(status, rule, _OURS.get(kind) or str(error))
+        return answer(500, "internal", "an error that is ours; nothing was kept: send again")
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from anxin.domain.errors import FormatError
-from anxin.domain.party import Party
+from anxin.domain.party import REGULATOR, Party
 from anxin.evidence.note import Signer
 from anxin.faces.problems import problem
 from anxin.faces.rights import Right, allowed
 from anxin.flow import ledger
+from anxin.flow.deeds import note_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import accepted_document
 from anxin.store.ledger import Entry
@@ -30,7 +31,10 @@ def entries(platform: Platform) -> APIRouter:
     @routes.get("/{refused_id}")
     def read(refused_id: int, party: Party = reader) -> dict[str, Any]:
         """One entry: what was wrong, in Chinese and English, where, and the payload as it was sent."""
-        return ledger.entry_document(_own(platform, party, refused_id))
+        entry = _own(platform, party, refused_id)
+        if party.role in REGULATOR:  # what was sent may speak of drivers: that it was read is a leaf of the log
+            note_reading(platform, party, "refused", [refused_id])
+        return ledger.entry_document(entry)
 
     return routes
 

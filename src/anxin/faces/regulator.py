@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR
-from anxin.faces import alarms, bench, events, log, reading, refused, status
+from anxin.domain.person import Side
+from anxin.faces import alarms, bench, events, log, people, reading, refused, session, sso, status
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality, triage
 from anxin.flow.platform import Platform
@@ -27,5 +28,8 @@ def create_app(platform: Platform) -> FastAPI:
             quality(platform),
             log.router(folder, signer),
             events.router(platform),
+            session.router(platform),
+            sso.router(platform, Side.REGULATOR),
+            people.router(platform),
         ),
     )  # fmt: skip

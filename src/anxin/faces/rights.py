@@ -37,6 +37,7 @@ class Right(StrEnum):
     READ_EVENTS = "notices:events:read"
     READ_QUALITY = "surveillance:quality:read"
     READ_SURVEILLANCE = "surveillance:list:read"
+    MANAGE_PEOPLE = "people:people:manage"
 
 
 _OWN = frozenset({
@@ -46,7 +47,9 @@ _OWN = frozenset({
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
-_INSPECTOR = frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS}
+_INSPECTOR = (
+    frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS, Right.MANAGE_PEOPLE}
+)
 # An auditor reads what officers do and does nothing himself.
 _OFFICERS = frozenset({Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS})
 # Who answers for the operator: his manager, or his platform.
@@ -56,10 +59,10 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.INSPECTOR: _INSPECTOR,
     Role.SUPERVISOR: _INSPECTOR,
     Role.AUDITOR: _INSPECTOR - _OFFICERS,
-    Role.ADMIN: frozenset(),
+    Role.ADMIN: frozenset({Right.MANAGE_PEOPLE}),
     Role.OPERATOR: _OPERATOR | _ANSWERING,
     Role.ENGINEER: _OPERATOR,
-    Role.MANAGER: _OPERATOR | _ANSWERING,
+    Role.MANAGER: _OPERATOR | _ANSWERING | {Right.MANAGE_PEOPLE},
     # Meters and chargers have doors of their own, where an envelope's key or a password says who they are.
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),
@@ -71,11 +74,6 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 #: needs and a token does not (a forged request), and raises HTTPException where that fails. Apps hold it as
 #: `app.state.session`.
 SessionParty = Callable[[Request], Party | None]
-
-
-def no_session(_: Request) -> Party | None:
-    """Return None: an app whose people do not log in."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ def allowed(platform: Platform, right: Right) -> Callable[[Request, str], Party]
     def party(request: Request, _: str = Header(default="", alias="authorization")) -> Party:
         caller = caller_of(platform, request)
         if caller is None:
-            raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, "a valid bearer token, or a session, is needed", {"WWW-Authenticate": "Bearer"})
         known(caller.party.party_id)
         if not caller.may(right):
             raise HTTPException(403, f"{caller.party.role.value} lacks {right.value}")

@@ -20,6 +20,7 @@ from anxin.formats.meter_envelope import ContentKey
 from anxin.formats.register import load_keys, load_register
 from anxin.formats.values import MAX_ID_CHARS
 from anxin.store import parties as store
+from anxin.store import people
 from anxin.store.database import Database
 from anxin.trust.vault import Vault
 
@@ -53,6 +54,10 @@ def add_operator(database: Database, operator_id: str, name: str) -> Party:
 def suspend(database: Database, party_id: str, suspended: bool) -> Party:
     """Suspend a party, or admit it again; return it. All its credentials are refused while it is suspended."""
     party = dataclasses.replace(party_of(database, party_id), suspended=suspended)
+    with database.transaction() as connection:
+        person = people.by_id(connection, party_id)
+    if person is not None:
+        raise InputError("人员请用 anxin admin people suspend · for a person use anxin admin people suspend")
     store.put_parties(database, [party], now_utc_ms())
     return party
 

@@ -19,6 +19,7 @@ class Measures:
     requests         requests by door and HTTP status
     streams          event streams that are open
     streams_cut      event streams that were cut because their reader did not read
+    password_hashes  passwords that were looked at, each as costly as another
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Measures:
         self.streams_cut = Counter(
             "anxin_streams_cut", "Event streams cut because their reader did not read", registry=self.registry
         )
+        self.password_hashes = Counter("anxin_password_hashes", "Passwords looked at", registry=self.registry)
         self._queue = Gauge("anxin_queue_messages", "Messages that wait for a commit", registry=self.registry)
 
     def watch_queue(self, length: Callable[[], int]) -> None:

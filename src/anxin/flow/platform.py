@@ -18,6 +18,7 @@ from anxin.domain.register import Connector, Register, Station, Verification
 from anxin.domain.seal_event import SealEvent, seals_of
 from anxin.flow.intake import Intake, now_utc_ms
 from anxin.flow.measures import Measures
+from anxin.flow.rates import Buckets
 from anxin.formats.meter_envelope import SUITE_NAMES, ContentKey
 from anxin.formats.tcec102_envelope import OperatorSecrets
 from anxin.settings import Settings
@@ -164,6 +165,7 @@ class Platform:
         self.measures = Measures()
         self.intake = Intake(database, settings, self.measures)
         self.directory = Directory()
+        self.people = Buckets(settings.party_rate_per_s, settings.party_burst)
         self._watch: asyncio.Task[None] | None = None
 
     def refresh(self) -> None:

@@ -41,6 +41,8 @@ _PUT_ENTRY = (
     " on conflict (kind, entry_id) do update set body = excluded.body"
 )
 _CREDENTIAL = "credential_id, party_id, kind, lookup, public, valid_from_utc_ms, valid_to_utc_ms, revoked_utc_ms"
+#: Where sealed secrets stand: table, what names a row, column, and what stands before the name in the seal's context.
+_SEALED = (("credential", "credential_id", "sealed", ""), ("person", "party_id", "totp_sealed", "totp/"))
 Seal_ = Callable[[bytes, str], bytes]
 Open_ = Callable[[bytes, str], bytes]
 
@@ -52,18 +54,23 @@ def token_lookup(token: str) -> str:
 
 def put_parties(database: Database, parties: Iterable[Party], now_utc_ms: int) -> None:
     """Enter parties, or change name, tenant, districts and suspension of those that are there."""
+    with database.transaction() as connection:
+        put_parties_in(connection, parties, now_utc_ms)
+
+
+def put_parties_in(connection: Any, parties: Iterable[Party], now_utc_ms: int) -> None:
+    """Do as `put_parties` does, inside a transaction that the caller commits."""
     rows = [
         (p.party_id, p.role.value, p.name, p.operator_id, now_utc_ms, p.suspended, list(p.districts)) for p in parties
     ]
-    with database.transaction() as connection:
-        connection.cursor().executemany(
-            "insert into party (party_id, role, name, operator_id, created_utc_ms, suspended, districts)"
-            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (party_id) do update set"
-            " name = excluded.name, operator_id = excluded.operator_id, suspended = excluded.suspended,"
-            " districts = excluded.districts",
-            rows,
-        )
-        _changed(connection, "party_version")
+    connection.cursor().executemany(
+        "insert into party (party_id, role, name, operator_id, created_utc_ms, suspended, districts)"
+        " values (%s, %s, %s, %s, %s, %s, %s) on conflict (party_id) do update set"
+        " name = excluded.name, operator_id = excluded.operator_id, suspended = excluded.suspended,"
+        " districts = excluded.districts",
+        rows,
+    )
+    _changed(connection, "party_version")
 
 
 def put_credentials(database: Database, credentials: Iterable[Credential], seal: Seal_) -> None:
@@ -125,16 +132,23 @@ def revoke_credential(database: Database, credential_id: str, at_utc_ms: int) ->
 def reseal(database: Database, convert: Callable[[bytes, str], bytes | None]) -> int:
     """Exchange sealed secrets for what `convert` makes of them (None: it stays); one transaction. Return how many.
 
-    Nobody enters a credential meanwhile.
+    Nobody enters a credential or a second factor meanwhile.
     """
     with database.transaction() as connection:
-        connection.execute("lock table credential in share row exclusive mode")
-        rows = connection.execute("select credential_id, sealed from credential where sealed is not null").fetchall()
-        sealed = [(convert(bytes(value), name), name) for name, value in rows]
-        fresh = [item for item in sealed if item[0] is not None]
-        connection.cursor().executemany("update credential set sealed = %s where credential_id = %s", fresh)
-        if fresh:
+        connection.execute("lock table credential, person in share row exclusive mode")
+        count = sum(_reseal(connection, convert, *place) for place in _SEALED)
+        if count:
             _changed(connection, "party_version")
+    return count
+
+
+def _reseal(
+    connection: Any, convert: Callable[[bytes, str], bytes | None], table: str, key: str, column: str, prefix: str
+) -> int:
+    rows = connection.execute(f"select {key}, {column} from {table} where {column} is not null").fetchall()
+    sealed = [(convert(bytes(value), prefix + name), name) for name, value in rows]
+    fresh = [item for item in sealed if item[0] is not None]
+    connection.cursor().executemany(f"update {table} set {column} = %s where {key} = %s", fresh)
     return len(fresh)
 
 
