@@ -89,6 +89,27 @@ class Settings:
     events_heartbeat_s    an event stream with nothing to say gives a sign of life so often
     events_send_s         an event stream whose reader takes nothing for so long is cut
     events_days           events are kept so many days for those who come again
+    webhooks_per_party    endpoints of one operator, and of the regulator
+    webhook_hosts         hosts (`name` or `name:port`, comma between) that endpoints may have though they are not
+                          public, and without TLS; every other host must be public, by https
+    webhook_timeout_s     an endpoint that has not answered by then is tried again
+    webhook_retry_s, webhook_retry_max_s   pause after a failure, doubled after each further one up to the second
+    webhook_attempts      attempts before an event becomes a dead letter
+    webhook_pause_hours   an endpoint that fails for so long is paused and its owner told
+    webhook_old_secret_hours   how long the old secret signs beside a new one
+    webhook_at_once       calls to endpoints under way at the same moment
+    mail_url              mail server: smtps://host:port, smtp://host:port (STARTTLS, demanded), or
+                          smtp+local://127.0.0.1:port without TLS; empty: no mail
+    mail_login_file       file of two lines, user and password
+    mail_ca_file          certificates (PEM) that the server's is checked against; empty: the system's
+    mail_from             address that mails come from
+    mail_wait_s           how long a mail waits for company after the first event that it tells of
+    mail_gap_s            between two mails of one subscription; what happens meanwhile is one mail
+    mail_digest_hour      hour of the daily digest, in `zone`
+    mail_per_minute       mails handed over in a minute, of all subscriptions
+    mail_per_party        subscriptions of one person
+    mail_retry_s          pause after a mail was put off, doubled after each further time
+    mail_timeout_s        a mail server that does not answer so long is given up
     log_level             debug, info, warning or error
     """
 
@@ -166,6 +187,26 @@ class Settings:
     events_heartbeat_s: int = 15
     events_send_s: int = 20
     events_days: int = 90
+    webhooks_per_party: int = 10
+    webhook_hosts: str = ""
+    webhook_timeout_s: int = 15
+    webhook_retry_s: int = 5
+    webhook_retry_max_s: int = 3_600
+    webhook_attempts: int = 12
+    webhook_pause_hours: int = 24
+    webhook_old_secret_hours: int = 24
+    webhook_at_once: int = 200
+    mail_url: str = ""
+    mail_login_file: str = ""
+    mail_ca_file: str = ""
+    mail_from: str = "anxin@localhost"
+    mail_wait_s: int = 10
+    mail_gap_s: int = 300
+    mail_digest_hour: int = 8
+    mail_per_minute: int = 60
+    mail_per_party: int = 5
+    mail_retry_s: int = 60
+    mail_timeout_s: int = 30
     log_level: str = "info"
 
 

@@ -25,7 +25,7 @@ from anxin.domain.party import Party, Role
 from anxin.domain.register import Connector, Operator, Register, Station, Tariff
 from anxin.domain.source import Source
 from anxin.faces.outer import create_app
-from anxin.flow import enrol, ocpi_client
+from anxin.flow import enrol, ocpi_client, outbound
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live import Judge
 from anxin.flow.ocpi_client import UnusableError
@@ -313,7 +313,7 @@ def test_our_client_checks_the_name_on_the_certificate_and_the_address_that_it_l
         monkeypatch.setattr("certifi.where", lambda: str(certificate))
         with served(counterparty[0].app(), ssl_certfile=str(certificate), ssl_keyfile=str(key)) as url:
             port = url.rpartition(":")[2]
-            monkeypatch.setattr(ocpi_client, "_address", anywhere)
+            monkeypatch.setattr(outbound, "address_of", anywhere)
             for host, code in (("operator.example", 1000), ("another.example", 3001)):
                 peer = invited(platform, server, hosts=[host])
                 own = peer.credentials(f"https://{host}:{port}")

@@ -79,7 +79,7 @@ class Caller:
         return answer.status_code, answer.json()
 
     def post(self, path: str, body: bytes = b"", **more: Any) -> tuple[int, Any]:
-        given = more if "files" in more else {"content": body, **more}
+        given = more if {"files", "json"} & more.keys() else {"content": body, **more}
         answer = httpx.post(f"{self.base}{path}", headers=self.headers, timeout=60, **given)
         return answer.status_code, answer.json()
 

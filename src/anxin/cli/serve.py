@@ -101,6 +101,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
             serving.Child("log", log_child),
             serving.Child("pull", pull_child),
             serving.Child("watch", watch_child),
+            serving.Child("notices", notices_child),
             serving.Child("web", web_child),
             serving.Child("regulator", regulator_child),
         ]
@@ -247,6 +248,16 @@ def watch_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     platform = open_platform(settings, url)
     watch_for_ever(platform, stop)
+    platform.database.close()
+
+
+def notices_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Tell of events, by webhook and mail, until stopped."""
+    from anxin.assembly import open_platform
+    from anxin.flow.notices import tell_for_ever
+
+    platform = open_platform(settings, url)
+    tell_for_ever(platform, stop)
     platform.database.close()
 
 

@@ -13,6 +13,7 @@ from anxin.faces import (
     bench,
     events,
     log,
+    mail,
     meters,
     ocpi,
     ocpp,
@@ -24,6 +25,7 @@ from anxin.faces import (
     status,
     tcec102,
     uploads,
+    webhooks,
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
@@ -57,5 +59,7 @@ def create_app(platform: Platform) -> FastAPI:
             session.router(platform),
             sso.router(platform, Side.OUTER),
             people.router(platform),
+            webhooks.router(platform),
+            mail.router(platform),
         ),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR
 from anxin.domain.person import Side
-from anxin.faces import alarms, bench, events, log, people, reading, refused, session, sso, status
+from anxin.faces import alarms, bench, events, log, mail, people, reading, refused, session, sso, status, webhooks
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality, triage
 from anxin.flow.platform import Platform
@@ -31,5 +31,7 @@ def create_app(platform: Platform) -> FastAPI:
             session.router(platform),
             sso.router(platform, Side.REGULATOR),
             people.router(platform),
+            webhooks.router(platform),
+            mail.router(platform),
         ),
     )  # fmt: skip

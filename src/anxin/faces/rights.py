@@ -38,6 +38,8 @@ class Right(StrEnum):
     READ_QUALITY = "surveillance:quality:read"
     READ_SURVEILLANCE = "surveillance:list:read"
     MANAGE_PEOPLE = "people:people:manage"
+    MANAGE_WEBHOOKS = "notices:webhooks:manage"
+    SUBSCRIBE_MAIL = "notices:mail:subscribe"
 
 
 _OWN = frozenset({
@@ -48,21 +50,23 @@ _OWN = frozenset({
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})
 _INSPECTOR = (
-    frozenset(Right) - _SENDERS - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS, Right.MANAGE_PEOPLE}
+    frozenset(Right)
+    - _SENDERS
+    - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS, Right.MANAGE_PEOPLE, Right.MANAGE_WEBHOOKS}
 )
 # An auditor reads what officers do and does nothing himself.
 _OFFICERS = frozenset({Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS})
 # Who answers for the operator: his manager, or his platform.
 _ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS})
-_OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD}
+_OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD, Right.MANAGE_WEBHOOKS}
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.INSPECTOR: _INSPECTOR,
-    Role.SUPERVISOR: _INSPECTOR,
+    Role.SUPERVISOR: _INSPECTOR | {Right.MANAGE_WEBHOOKS},
     Role.AUDITOR: _INSPECTOR - _OFFICERS,
-    Role.ADMIN: frozenset({Right.MANAGE_PEOPLE}),
+    Role.ADMIN: frozenset({Right.MANAGE_PEOPLE, Right.MANAGE_WEBHOOKS, Right.SUBSCRIBE_MAIL}),
     Role.OPERATOR: _OPERATOR | _ANSWERING,
-    Role.ENGINEER: _OPERATOR,
-    Role.MANAGER: _OPERATOR | _ANSWERING | {Right.MANAGE_PEOPLE},
+    Role.ENGINEER: _OPERATOR | {Right.SUBSCRIBE_MAIL},
+    Role.MANAGER: _OPERATOR | _ANSWERING | {Right.MANAGE_PEOPLE, Right.SUBSCRIBE_MAIL},
     # Meters and chargers have doors of their own, where an envelope's key or a password says who they are.
     Role.METER: frozenset(),
     Role.CHARGER: frozenset(),

@@ -15,6 +15,7 @@ from anxin.evidence.note import Signer
 from anxin.flow import declared_reading, live_reading
 from anxin.flow.cosigning import witness_states
 from anxin.flow.health import health, published_size
+from anxin.flow.notice_measures import standing_lines
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import witness_report
 
@@ -85,7 +86,7 @@ def router(platform: Platform, folder: Path, signer: Signer) -> APIRouter:
         for name in ("size", "behind"):
             lines.append(f"# TYPE anxin_witness_{name} gauge")
             lines += [f'anxin_witness_{name}{{witness="{w["name"]}"}} {w[name]}' for w in found["witnesses"]]
-        return "\n".join(lines) + "\n" + platform.measures.text()
+        return "\n".join([*lines, *standing_lines(platform)]) + "\n" + platform.measures.text()
 
     @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:

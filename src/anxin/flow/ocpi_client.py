@@ -1,25 +1,20 @@
-"""Calls to an operator's own OCPI platform, as the credentials handshake demands. The URL is his word: it may lead
-anywhere, so it is bounded.
+"""Calls to an operator's own OCPI platform, as the credentials handshake demands. The URL is his word: it is bounded as
+every such call is (flow/outbound.py).
 
 MUST      call only hosts that the administrator named for this operator, else (setting `ocpi_hosts`) public ones, https
-MUST      connect to the very address that was looked at: a name that resolves differently a moment later leads nowhere
-MUST NOT  follow a redirect, use a proxy of the environment, or read more than MAX_ANSWER_BYTES
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import ipaddress
-import socket
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from anxin.domain.errors import AnxinError, FormatError
+from anxin.domain.errors import AnxinError, FormatError, PeerError
+from anxin.flow import outbound
 from anxin.formats import ocpi_objects as objects
 from anxin.formats.json_document import loads
 from anxin.settings import Settings
@@ -76,16 +71,13 @@ async def endpoints_of(settings: Settings, url: str, token: str, version: str, h
 
 def check_url(url: str, hosts: frozenset[str], named_only: bool) -> httpx.URL:
     """Return a URL that may be called as far as its text tells. Raises UnusableError."""
+    if len(url) > MAX_URL_CHARS:
+        raise UnusableError(3001, f"a URL has at most {MAX_URL_CHARS} characters")
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):
-        raise UnusableError(3001, "the URL cannot be read") from None
-    if len(url) > MAX_URL_CHARS or parsed.userinfo or not parsed.host:
-        raise UnusableError(3001, f"a URL has a host, no login, and at most {MAX_URL_CHARS} characters")
-    named = {parsed.host, f"{parsed.host}:{parsed.port}"} & hosts
-    if parsed.scheme not in ({"http", "https"} if named else {"https"}) or (not named and (hosts or named_only)):
-        raise UnusableError(3001, "this host is not admitted for you, or not by this scheme")
-    return parsed
+        # Whom the administrator named hosts for may have no other.
+        return outbound.check_url(url, hosts, named_only=bool(hosts) or named_only)
+    except PeerError as error:
+        raise UnusableError(3001, str(error)) from None
 
 
 def _url_of(versions: object, version: str) -> str:
@@ -98,47 +90,23 @@ def _url_of(versions: object, version: str) -> str:
 
 async def _data(settings: Settings, url: str, token: str, hosts: frozenset[str]) -> object:
     parsed = check_url(url, hosts, settings.ocpi_hosts == "named")
-    address = await _address(parsed, public_only=not hosts)
     headers = {
         "Authorization": f"Token {base64.b64encode(token.encode()).decode()}",
         "X-Request-ID": str(uuid.uuid4()),
         "X-Correlation-ID": str(uuid.uuid4()),
         "Accept": "application/json",
-        "Host": parsed.netloc.decode("ascii"),
     }
-    ends = time.monotonic() + settings.ocpi_timeout_s
     try:
-        async with (
-            asyncio.timeout(settings.ocpi_timeout_s),
-            httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=settings.ocpi_timeout_s) as client,
-            client.stream(
-                "GET", parsed.copy_with(host=address), headers=headers, extensions={"sni_hostname": parsed.host}
-            ) as answer,
-        ):
-            if answer.status_code != 200:
-                raise UnusableError(3001, f"your platform answers HTTP {answer.status_code}")
-            body = b""
-            async for piece in answer.aiter_bytes(65_536):
-                body += piece
-                if len(body) > MAX_ANSWER_BYTES or time.monotonic() > ends:
-                    raise UnusableError(3001, f"your platform's answer has more than {MAX_ANSWER_BYTES} bytes")
-    except (httpx.HTTPError, TimeoutError) as error:
-        raise UnusableError(3001, f"your platform cannot be reached: {type(error).__name__}") from None
-    value = loads(body)
+        answer = await outbound.call(
+            "GET", parsed, public_only=not hosts, headers=headers, timeout_s=settings.ocpi_timeout_s,
+            max_bytes=MAX_ANSWER_BYTES,
+        )  # fmt: skip
+    except PeerError as error:
+        raise UnusableError(3001, f"your platform: {error}") from None
+    if answer.status != 200:
+        raise UnusableError(3001, f"your platform answers HTTP {answer.status}")
+    value = loads(answer.body)
     if not isinstance(value, dict) or value.get("status_code") != 1000:
         raise UnusableError(3001, "your platform does not answer with status_code 1000")
     data: Any = value.get("data")
     return data
-
-
-async def _address(url: httpx.URL, *, public_only: bool) -> str:
-    """Return the address to connect to. Raises UnusableError where the name has none, or one that is not public."""
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise UnusableError(3001, "the host has no address") from None
-    addresses = [str(entry[4][0]) for entry in found]
-    if public_only and not all(ipaddress.ip_address(a.partition("%")[0]).is_global for a in addresses):
-        raise UnusableError(3001, "this host is not admitted for you, or not by this scheme")
-    return addresses[0]

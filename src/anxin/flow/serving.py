@@ -7,6 +7,7 @@
     desk     findings become alarms; deadlines
     log      publication of the evidence log
     watch    surveillance over many sessions
+    notices  webhooks and mail
     pull     questions to the operators' platforms
     city     the virtual city, where it is asked for
 

@@ -96,6 +96,18 @@ def scoped_events(
     return found, found[-1].event_id if len(found) == limit else max(last, event_id)
 
 
+def counted_events(database: Database, scope: Scope, event_id: int, up_to: int) -> dict[str, int]:
+    """Return how many events of a scope there are after a number and up to another, by kind."""
+    clause, values = _where(scope)
+    with database.transaction() as connection:
+        rows = connection.execute(
+            f"select kind, count(*) from event where event_id > %s and event_id <= %s and {clause}"
+            " group by 1 order by 1",
+            (event_id, up_to, *values),
+        ).fetchall()
+    return {row[0]: int(row[1]) for row in rows}
+
+
 def kept_span(database: Database) -> tuple[int, int]:
     """Return (the number after which every event is kept, the newest number); 0 where there never was one."""
     with database.transaction() as connection:

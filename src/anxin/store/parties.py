@@ -42,7 +42,11 @@ _PUT_ENTRY = (
 )
 _CREDENTIAL = "credential_id, party_id, kind, lookup, public, valid_from_utc_ms, valid_to_utc_ms, revoked_utc_ms"
 #: Where sealed secrets stand: table, what names a row, column, and what stands before the name in the seal's context.
-_SEALED = (("credential", "credential_id", "sealed", ""), ("person", "party_id", "totp_sealed", "totp/"))
+_SEALED = (
+    ("credential", "credential_id", "sealed", ""),
+    ("person", "party_id", "totp_sealed", "totp/"),
+    ("notice_secret", "secret_id", "sealed", ""),
+)
 Seal_ = Callable[[bytes, str], bytes]
 Open_ = Callable[[bytes, str], bytes]
 
@@ -132,10 +136,10 @@ def revoke_credential(database: Database, credential_id: str, at_utc_ms: int) ->
 def reseal(database: Database, convert: Callable[[bytes, str], bytes | None]) -> int:
     """Exchange sealed secrets for what `convert` makes of them (None: it stays); one transaction. Return how many.
 
-    Nobody enters a credential or a second factor meanwhile.
+    Nobody enters a credential, a second factor or a secret of notices meanwhile.
     """
     with database.transaction() as connection:
-        connection.execute("lock table credential, person in share row exclusive mode")
+        connection.execute("lock table credential, person, notice_secret in share row exclusive mode")
         count = sum(_reseal(connection, convert, *place) for place in _SEALED)
         if count:
             _changed(connection, "party_version")
