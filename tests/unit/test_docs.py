@@ -43,6 +43,11 @@ def test_the_page_of_the_policy_is_the_policy(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == text_of(DOCS / "policy.md"), "run `make docs`"
 
 
+def test_the_page_of_procedures_is_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["procedures", "--markdown"]) == 0
+    assert capsys.readouterr().out == text_of(DOCS / "procedures.md"), "run `make docs`"
+
+
 def test_every_rule_has_its_section_with_every_sentence() -> None:
     page = text_of(DOCS / "rules.md")
     for rule in rule_book():

@@ -18,6 +18,7 @@ from anxin.cli import (
     drill,
     log,
     policy,
+    procedures,
     rejudge,
     restore,
     rules,
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Any] = {
     "rules": rules,
     "policy": policy,
     "alarms": alarms,
+    "procedures": procedures,
 }
 
 

@@ -11,20 +11,43 @@ from enum import StrEnum
 
 
 class SourceStatus(StrEnum):
-    """How far a number of the law is known. What is not CONFIRMED is shown so, also on a certificate's face."""
+    """How far a number is known. What is not CONFIRMED is shown so, also on a certificate's face.
+
+    ASSUMED is said of a bench's own figures (how long a step takes, how a source settles), never of a regulation's.
+    """
 
     CONFIRMED = "confirmed"
     SECONDARY = "secondary"
+    DERIVED = "derived"
     UNCONFIRMED = "unconfirmed"
+    ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """A number with its source: document and clause, or address, and how far it is known."""
+    """A number with its name, its unit, its source (document and clause, or address), and how far it is known."""
 
+    name: str
     value: int
+    unit: str
     source: str
     status: SourceStatus
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value} {self.unit} ({self.status.value}): {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedText:
+    """A statement (a date, a rule's name) with its source and how far it is known."""
+
+    name: str
+    value: str
+    source: str
+    status: SourceStatus
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value} ({self.status.value}): {self.source}"
 
 
 class Item(StrEnum):
@@ -74,15 +97,30 @@ class LoadPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading, exact: what the charger indicated and what the standard measured, in one unit.
+
+    By registers both are milli-Wh; by pulses they are what `verification.working_error.by_pulses` makes of the two
+    counts. The error is the fraction (indicated - true) / true, and every conclusion is drawn from it unrounded.
+    """
+
+    indicated: int
+    true: int
+
+
+@dataclass(frozen=True, slots=True)
 class PointResult:
     """The working error measured at one point.
 
-    readings_ppm     each reading's error, as measured
+    readings         what was counted; all figures below follow from it
+    readings_ppm     each reading's error to the nearest millionth, to be shown
     error_ppm        their mean; `rounded_ppm` after the regulation's rule; `limit_ppm` the limit that applies
-    expanded_uncertainty_ppm   k = 2, by the budget of the plan and the readings' own spread
+    expanded_uncertainty_ppm   95.45 % (k = 2 where degrees of freedom abound), by the budget of the plan and the
+                     readings' own spread
     """
 
     point: LoadPoint
+    readings: tuple[Reading, ...]
     readings_ppm: tuple[int, ...]
     error_ppm: int
     rounded_ppm: int
@@ -124,7 +162,7 @@ class VerificationResult:
     procedure     id of the procedure's data file; `procedure_sha256` its digest
     software_sha256   of the bench's program
     stopped       why it ended early, None where it went through
-    unconfirmed   the sources of limits used that are not confirmed
+    unconfirmed   the numbers used that are not confirmed, each with its source, as `str(Sourced)` says them
     """
 
     run_id: str
