@@ -110,6 +110,7 @@ class Settings:
     mail_per_party        subscriptions of one person
     mail_retry_s          pause after a mail was put off, doubled after each further time
     mail_timeout_s        a mail server that does not answer so long is given up
+    pack_key_file, pack_cert_file   key and certificate (PEM) that sign evidence packs' summaries; empty: own ones
     log_level             debug, info, warning or error
     """
 
@@ -207,6 +208,8 @@ class Settings:
     mail_per_party: int = 5
     mail_retry_s: int = 60
     mail_timeout_s: int = 30
+    pack_key_file: str = ""
+    pack_cert_file: str = ""
     log_level: str = "info"
 
 

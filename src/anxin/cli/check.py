@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from anxin.cli.log_check import MARKS
 from anxin.domain.errors import InputError, PolicyError
 from anxin.domain.finding import Finding
 from anxin.domain.meter_record import Answer, MeterSession, Reading
 from anxin.domain.quantities import iso_of, kwh_text
 from anxin.domain.source import Deviation
 from anxin.flow import check
+from anxin.formats.meter_envelope import ContentKey
 from anxin.reconcile.policy import load_policy
 
 UNREADABLE = 2
@@ -53,7 +55,11 @@ def add_parser(subparsers: Any) -> None:
         "1 不真实或有发现 not authentic, or findings · 2 无法判断 could not judge",
     )
     parser.add_argument(
-        "file", metavar="FILE", help="OCMF 记录或 SAFE XML 容器、AXE1 信封 · OCMF records, SAFE XML, AXE1 envelopes"
+        "file", metavar="FILE",
+        help="OCMF 记录或 SAFE XML 容器、AXE1 信封、证据包 · OCMF records, SAFE XML, AXE1 envelopes, an evidence pack",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-key", metavar="VKEY-or-FILE", help="证据包：从别处取得的日志公钥 · a pack: the log's key, from elsewhere"
     )
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
@@ -70,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         policy = load_policy(args.policy)
         keys = _known_keys(args)
+        if (data := _pack_in(Path(args.file))) is not None:
+            return _run_pack(args, data, keys.content)
         report = check.check_file(Path(args.file), keys, policy)
     except (InputError, PolicyError) as error:
         if args.json:
@@ -82,6 +90,36 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_printable(line) for line in lines_of(report)))
     return report.exit_code
+
+
+def _pack_in(path: Path) -> bytes | None:
+    """Return the bytes of a file that begins as a ZIP does, None for every other. Raises InputError."""
+    from anxin.evidence.pack_reader import MAX_PACK_BYTES
+
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                return None
+    except (OSError, ValueError):
+        return None  # what is wrong with it is said where files are read
+    return check.read_bytes(path, MAX_PACK_BYTES)
+
+
+def _run_pack(args: argparse.Namespace, data: bytes, content_keys: tuple[ContentKey, ...]) -> int:
+    from anxin.flow.check_pack import check_pack
+
+    vkey = None if args.log_key is None else check.read_key_argument(args.log_key)
+    found = check_pack(data, vkey, content_keys)
+    if args.json:
+        steps = [{"step": s.name, "outcome": s.outcome.value, "zh": s.zh, "en": s.en} for s in found.steps]
+        document = {"pack": found.number, "log": found.origin, "steps": steps, "answers": dict(found.answers)}
+        print(json.dumps(document | {"exit_code": found.exit_code}, ensure_ascii=False, indent=2))
+        return found.exit_code
+    print(_printable(f"证据包 evidence pack {found.number} · {found.origin}"))
+    for s in found.steps:
+        print(_printable(f"{MARKS[s.outcome.value]}  {s.zh} · {s.en}"))
+    print(("全部成立 · it holds", "不成立 · it does not hold", "无法判断 · could not judge")[found.exit_code])
+    return found.exit_code
 
 
 def _known_keys(args: argparse.Namespace) -> check.KnownKeys:

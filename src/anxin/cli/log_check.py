@@ -10,7 +10,7 @@ from typing import Any
 
 from anxin.domain.errors import InputError
 
-_MARKS = {"holds": "✓ 成立 · holds      ", "fails": "✗ 不成立 · fails    ", "not_checked": "– 未核对 · unchecked"}
+MARKS = {"holds": "✓ 成立 · holds      ", "fails": "✗ 不成立 · fails    ", "not_checked": "– 未核对 · unchecked"}
 
 
 def add_parser(commands: Any) -> None:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"steps": steps, "exit_code": check.exit_code}, ensure_ascii=False))
     else:
         for s in check.steps:
-            print(f"{_MARKS[s.outcome.value]}  {s.zh} · {s.en}")
+            print(f"{MARKS[s.outcome.value]}  {s.zh} · {s.en}")
         words = ("全部成立 · it holds", "不成立 · it does not hold", "无法判断 · could not judge")
         print(words[check.exit_code])
     return check.exit_code

@@ -27,12 +27,14 @@ from anxin.domain.batch import JudgedRecord, Side
 from anxin.domain.errors import EngineError, StoreError
 from anxin.domain.meter_record import MeterSession
 from anxin.domain.source import Deviation
+from anxin.flow.audit_files import SOFTWARE
 from anxin.flow.conflicts import keep_conflicts
 from anxin.flow.decoding import Decoded, decode
 from anxin.flow.facts_of_records import sessions_of, side_of
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live_slice import JudgedSlice, SliceJudge
 from anxin.flow.platform import Platform
+from anxin.flow.standing import keep_standing
 from anxin.reconcile.policy import Policy, load_policy
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
@@ -92,6 +94,7 @@ class Judge:
         self.slices = SliceJudge(self.policy, settings.judge_window_days, scratch, settings.data_dir / "book")
         self._threads = ThreadPoolExecutor(2, "signatures")  # verification leaves the interpreter lock
         self._late_ms = self.policy.int("late.record_window")
+        keep_standing(self.database, self.policy, SOFTWARE)
 
     def close(self) -> None:
         """Give back engine and threads."""

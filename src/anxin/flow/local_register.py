@@ -60,3 +60,32 @@ class LocalRegister:
             "tariffs": list(self.register.tariffs),
             "tariff_periods": list(self.register.tariff_periods),
         }
+
+
+def register_around(
+    register: Register, places: Iterable[str | None], meters: Iterable[str | None], key_ids: Iterable[str | None]
+) -> Register:
+    """Return the part of a register that these connectors, meters and keys belong to: chargers, stations, operators,
+    verifications, seals and tariffs with them."""
+    wanted_keys, wanted_meters, wanted = set(key_ids), set(meters), set(places)
+    keys = tuple(k for k in register.keys if k.key_id in wanted_keys or k.meter_id in wanted_meters)
+    wanted_meters |= {k.meter_id for k in keys}
+    wanted |= {m.connector_id for m in register.meters if m.meter_id in wanted_meters}
+    stays = tuple(m for m in register.meters if m.connector_id in wanted or m.meter_id in wanted_meters)
+    wanted_meters |= {m.meter_id for m in stays}
+    connectors = tuple(c for c in register.connectors if c.connector_id in wanted)
+    chargers, stations = {c.charger_id for c in connectors}, {c.station_id for c in connectors}
+    operators = {c.operator_id for c in connectors}
+    tariffs = tuple(t for t in register.tariffs if t.operator_id in operators)
+    named = {t.tariff_id for t in tariffs}
+    return Register(
+        operators=tuple(o for o in register.operators if o.operator_id in operators),
+        stations=tuple(s for s in register.stations if s.station_id in stations),
+        connectors=connectors,
+        meters=stays,
+        keys=tuple(k for k in register.keys if k in keys or k.meter_id in wanted_meters),
+        verifications=tuple(v for v in register.verifications if v.charger_id in chargers),
+        seals=tuple(s for s in register.seals if s.charger_id in chargers),
+        tariffs=tariffs,
+        tariff_periods=tuple(p for p in register.tariff_periods if p.tariff_id in named),
+    )
