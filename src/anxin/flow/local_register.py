@@ -68,8 +68,7 @@ def register_around(
     """Return the part of a register that these connectors, meters and keys belong to: chargers, stations, operators,
     verifications, seals and tariffs with them."""
     wanted_keys, wanted_meters, wanted = set(key_ids), set(meters), set(places)
-    keys = tuple(k for k in register.keys if k.key_id in wanted_keys or k.meter_id in wanted_meters)
-    wanted_meters |= {k.meter_id for k in keys}
+    wanted_meters |= {k.meter_id for k in register.keys if k.key_id in wanted_keys}
     wanted |= {m.connector_id for m in register.meters if m.meter_id in wanted_meters}
     stays = tuple(m for m in register.meters if m.connector_id in wanted or m.meter_id in wanted_meters)
     wanted_meters |= {m.meter_id for m in stays}
@@ -83,7 +82,7 @@ def register_around(
         stations=tuple(s for s in register.stations if s.station_id in stations),
         connectors=connectors,
         meters=stays,
-        keys=tuple(k for k in register.keys if k in keys or k.meter_id in wanted_meters),
+        keys=tuple(k for k in register.keys if k.key_id in wanted_keys or k.meter_id in wanted_meters),
         verifications=tuple(v for v in register.verifications if v.charger_id in chargers),
         seals=tuple(s for s in register.seals if s.charger_id in chargers),
         tariffs=tariffs,

@@ -135,12 +135,11 @@ def summary_pdf(view: PackSummary) -> bytes:
     import typst
 
     data = json.dumps(dataclasses.asdict(view), ensure_ascii=False)
-    made = typst.compile(
-        _TEMPLATE.read_bytes(),
+    return typst.compile(
+        _TEMPLATE,
         sys_inputs={"view": data},
-        font_paths=[str(Path(fonts.sans_path()).parent)],
+        font_paths=[Path(fonts.sans_path()).parent],
         ignore_system_fonts=True,
         pdf_standards="a-2b",
         timestamp=datetime.fromtimestamp(view.made_utc_ms // 1_000, UTC),
     )
-    return bytes(made)

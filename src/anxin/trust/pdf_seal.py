@@ -54,7 +54,7 @@ class PdfSigner:
         signer = signers.SimpleSigner(
             asn1_x509.Certificate.load(certificate.public_bytes(serialization.Encoding.DER)),
             keys.PrivateKeyInfo.load(self.key_der),
-            SimpleCertificateStore(),
+            SimpleCertificateStore(),  # type: ignore[no-untyped-call]
         )
         meta = signers.PdfSignatureMetadata(
             field_name=_FIELD, md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
