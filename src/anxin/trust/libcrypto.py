@@ -1,6 +1,6 @@
 """A thin binding to the system's libcrypto (OpenSSL 3) for what `cryptography` lacks: SM2 with SM3, and secp192k1.
 
-`ctypes.CDLL` releases the GIL around each call. Before the first use the signature of GB/T 32918.5-2017 Annex A is
+`ctypes.CDLL` releases the GIL around a verification. Before the first use the signature of GB/T 32918.5-2017 Annex A is
 verified and an altered message refused; where that fails, or no libcrypto is there, `available()` says why and every
 verifier answers "cannot judge", never "forged".
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
+import types
 import weakref
 from typing import Any
 
@@ -130,15 +131,19 @@ def _library() -> Any:
     names = ["libcrypto.so.3", "libcrypto.3.dylib", ctypes.util.find_library("crypto") or ""]
     for name in filter(None, names):
         try:
-            library = ctypes.CDLL(name)
-            _declare(library)
+            return _declared(ctypes.CDLL(name), ctypes.PyDLL(name))
         except (OSError, AttributeError):
             continue
-        return library
     raise LibcryptoUnavailableError("no libcrypto of OpenSSL 3 was found on this system")
 
 
-def _declare(library: Any) -> None:
+#: What takes long and so leaves the GIL. The rest takes microseconds: to take the GIL again would take longer, where
+#: other threads wait for it.
+_LONG = {"EVP_DigestVerify", "EVP_DigestSign"}
+
+
+def _declared(free: Any, holding: Any) -> Any:
+    """Return the functions with their prototypes: from `free`, which leaves the GIL, those of _LONG alone."""
     pointer, size, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
     prototypes: dict[str, tuple[Any, list[Any]]] = {
         "d2i_PUBKEY": (pointer, [pointer, pointer, ctypes.c_long]),
@@ -159,9 +164,12 @@ def _declare(library: Any) -> None:
         "EVP_PKEY_is_a": (ctypes.c_int, [pointer, text]),
         "ERR_clear_error": (None, []),
     }
+    functions = {}
     for name, (result, arguments) in prototypes.items():
-        function = getattr(library, name)
+        function = getattr(free if name in _LONG else holding, name)
         function.restype, function.argtypes = result, arguments
+        functions[name] = function
+    return types.SimpleNamespace(**functions)
 
 
 def _load_public(library: Any, spki: bytes) -> int:
