@@ -15,7 +15,7 @@ from anxin.domain.party import Party, Role
 from anxin.flow import serving
 from anxin.settings import Settings, load_settings
 
-JUDGE_NICE, WATCH_NICE = 5, 15
+JUDGE_NICE, OCCUPANCY_NICE, WATCH_NICE = 5, 10, 15
 DEFAULT_CHARGERS, DEFAULT_SPEED = 400, 48.0
 
 
@@ -102,6 +102,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
             serving.Child("pull", pull_child),
             serving.Child("watch", watch_child),
             serving.Child("notices", notices_child),
+            serving.Child("occupancy", occupancy_child),
             serving.Child("web", web_child),
             serving.Child("regulator", regulator_child),
         ]
@@ -268,6 +269,17 @@ def pull_child(settings: Settings, url: str, stop: threading.Event) -> None:
 
     platform = open_platform(settings, url)
     pull_for_ever(platform, stop)
+    platform.database.close()
+
+
+def occupancy_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Keep the roll-ups of what connectors are doing until stopped."""
+    os.nice(OCCUPANCY_NICE)
+    from anxin.assembly import open_platform
+    from anxin.flow.occupancy_keeping import keep_for_ever
+
+    platform = open_platform(settings, url)
+    keep_for_ever(platform, stop)
     platform.database.close()
 
 

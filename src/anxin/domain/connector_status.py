@@ -25,6 +25,22 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: The number of a state where many of them are stored. A number keeps its meaning for ever.
+STATE_CODES: dict[State, int] = {
+    State.UNKNOWN: 0,
+    State.OFFLINE: 1,
+    State.IDLE: 2,
+    State.OCCUPIED: 3,
+    State.CHARGING: 4,
+    State.RESERVED: 5,
+    State.BLOCKED: 6,
+    State.OUT_OF_SERVICE: 7,
+    State.FAULT: 8,
+    State.PLANNED: 9,
+    State.REMOVED: 10,
+}
+#: The state of each number.
+STATES: tuple[State, ...] = tuple(sorted(STATE_CODES, key=STATE_CODES.__getitem__))
 #: T/CEC 102.2 `ConnectorStatusInfo.Status`.
 TCEC102: dict[int, State] = {
     0: State.OFFLINE,
@@ -75,3 +91,28 @@ class StatusReport:
     connector_id: str
     state: State
     at_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWord:
+    """One word on a connector as it came in: `at_utc_ms` is when it was so, `received_utc_ms` when we heard it,
+    `message_index` the message in the evidence log that says it, `sender` who said it."""
+
+    state: State
+    at_utc_ms: int
+    received_utc_ms: int
+    message_index: int
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRun:
+    """A state that was said once or again and again: from its first word (`at_utc_ms`) to the last that repeats it
+    (`heard_utc_ms`). `received_utc_ms`, `message_index` and `sender` are those of its first word."""
+
+    state: State
+    at_utc_ms: int
+    heard_utc_ms: int
+    received_utc_ms: int
+    message_index: int
+    sender: str

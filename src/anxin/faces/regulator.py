@@ -6,7 +6,21 @@ from fastapi import FastAPI
 
 from anxin.domain.party import REGULATOR
 from anxin.domain.person import Side
-from anxin.faces import alarms, bench, events, log, mail, people, reading, refused, session, sso, status, webhooks
+from anxin.faces import (
+    alarms,
+    bench,
+    events,
+    log,
+    mail,
+    occupancy,
+    people,
+    reading,
+    refused,
+    session,
+    sso,
+    status,
+    webhooks,
+)
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality, triage
 from anxin.flow.platform import Platform
@@ -21,6 +35,7 @@ def create_app(platform: Platform) -> FastAPI:
         (
             status.router(platform, folder, signer),
             reading.router(platform, signer),
+            occupancy.router(platform),
             refused.entries(platform),
             bench.seals(platform, signer),
             alarms.inner(platform),

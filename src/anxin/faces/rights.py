@@ -29,6 +29,7 @@ class Right(StrEnum):
     READ_DEVIATIONS = "intake:deviations:read"
     READ_DECLARATIONS = "register:declarations:read"
     READ_PULLS = "intake:pulls:read"
+    READ_OCCUPANCY = "occupancy:pictures:read"
     READ_ALARMS = "cases:alarms:read"
     HANDLE_ALARMS = "cases:alarms:handle"
     DECIDE_ALARMS = "cases:alarms:decide"
@@ -45,7 +46,7 @@ class Right(StrEnum):
 _OWN = frozenset({
     Right.READ_VERDICTS, Right.READ_FINDINGS, Right.READ_REFUSED, Right.READ_RECEIPTS, Right.READ_DEVIATIONS,
     Right.READ_DECLARATIONS, Right.READ_PULLS, Right.READ_ALARMS, Right.READ_EVENTS,
-    Right.READ_QUALITY,
+    Right.READ_QUALITY, Right.READ_OCCUPANCY,
 })  # fmt: skip
 # Only who sent a message may send it again in other words: an inspector reads the ledger and changes nothing in it.
 _SENDERS = frozenset({Right.CORRECT_REFUSED})

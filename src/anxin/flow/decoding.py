@@ -29,6 +29,7 @@ class Decoded:
 
     index: int
     message: Message
+    received_utc_ms: int = 0
     batch: Batch = field(default_factory=Batch)
     statuses: list[StatusReport] = field(default_factory=list)
     declared: Register = field(default_factory=Register)
@@ -43,7 +44,7 @@ def source_of(index: int) -> str:
 
 def decode(index: int, message: Message, received_utc_ms: int, directory: Directory, zone: str) -> Decoded:
     """Return what a message says. What cannot be decoded is a reject in its batch; nothing is raised."""
-    decoded = Decoded(index, message)
+    decoded = Decoded(index, message, received_utc_ms)
     source = source_of(index)
     try:
         if message.kind in tcec102_decoding.KINDS:

@@ -26,15 +26,16 @@ from typing import Any
 from anxin.domain.batch import JudgedRecord, Side
 from anxin.domain.errors import EngineError, StoreError
 from anxin.domain.meter_record import MeterSession
-from anxin.domain.source import Deviation
+from anxin.domain.source import Deviation, Reject, Source
 from anxin.flow.audit_files import SOFTWARE
 from anxin.flow.conflicts import keep_conflicts
-from anxin.flow.decoding import Decoded, decode
+from anxin.flow.decoding import Decoded, decode, source_of
 from anxin.flow.facts_of_records import sessions_of, side_of
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live_slice import JudgedSlice, SliceJudge
 from anxin.flow.platform import Platform
 from anxin.flow.standing import keep_standing
+from anxin.flow.statuses import Said, keep_statuses
 from anxin.reconcile.policy import Policy, load_policy
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
@@ -168,6 +169,7 @@ class Judge:
             [(d.index, p) for d in decoded for p in d.batch.order_periods],
             [(d.index, t) for d in decoded for t in d.batch.operator_totals],
         )
+        self._keep_statuses(connection, decoded)
         rejects = (
             (d.index, d.message.sender, r.source.row, Deviation(r.rule, "rejected when judged", r.message, r.field))
             for d in decoded
@@ -175,11 +177,16 @@ class Judge:
         )
         oddities = ((d.index, d.message.sender, s.row, v) for d in decoded for s, v in d.batch.deviations)
         store.put_deviations(connection, [*oddities, *rejects])
-        store.put_statuses(
-            connection,
-            [(s.connector_id, d.message.sender, s.state, s.at_utc_ms, d.index) for d in decoded for s in d.statuses],
-        )
         put_declarations(connection, [(d.index, d.message.sender, d.declared) for d in decoded])
+
+    def _keep_statuses(self, connection: object, decoded: Sequence[Decoded]) -> None:
+        said = [Said(s, d.received_utc_ms, d.index, d.message.sender) for d in decoded for s in d.statuses]
+        foreign = keep_statuses(connection, self.platform.directory, said, self.policy.int("occupancy.silence"))
+        by_index = {d.index: d for d in decoded}
+        for s in foreign:
+            detail = f"connector {s.report.connector_id[:40]} is another operator's"
+            reject = Reject(Source(source_of(s.message_index), 1), "admission.tenant", detail, "ConnectorID")
+            by_index[s.message_index].batch.rejects.append(reject)
 
     def _keep_records(
         self, connection: object, judged: list[tuple[int, int, JudgedRecord]], taken: Sequence[int]

@@ -49,7 +49,7 @@ def read(message: Message, source: str, received_utc_ms: int, directory: Directo
     if message.kind is Kind.OCPI_CDR:
         said.batch = _cdr(message, source, directory)
     elif message.kind is Kind.OCPI_LOCATION:
-        _location(said, message, context, directory, source)
+        _location(said, message, context, received_utc_ms, directory, source)
     elif message.kind is Kind.OCPI_TARIFF:
         _tariff(said, message, context, received_utc_ms, zone, source)
     for kind in context.get("deviations", []):
@@ -112,7 +112,9 @@ def _named(party: str, session_id: str) -> str:
     return session_id if len(session_id) >= UNIQUE_CHARS else ocpi_locations.unregistered(party, session_id)
 
 
-def _location(said: Said, message: Message, context: dict[str, Any], directory: Directory, source: str) -> None:
+def _location(
+    said: Said, message: Message, context: dict[str, Any], received_utc_ms: int, directory: Directory, source: str
+) -> None:
     payload = ocpi_objects.read_object(message.payload)
     state = context.get("state") or payload
     party = _party(context, state)
@@ -120,6 +122,8 @@ def _location(said: Said, message: Message, context: dict[str, Any], directory: 
     for evse in _evses_of(payload, state, context):
         reports, deviations = ocpi_locations.statuses(party, evse, connector)
         said.statuses += reports
+        if not context.get("stale"):  # a push says what is, also where that has not changed for long
+            said.statuses += [replace(r, at_utc_ms=received_utc_ms) for r in reports if r.at_utc_ms < received_utc_ms]
         for deviation in deviations:
             _note(said, source, deviation)
     if not context.get("stale"):

@@ -9,6 +9,7 @@
     watch    surveillance over many sessions
     notices  webhooks and mail
     pull     questions to the operators' platforms
+    occupancy  roll-ups of what connectors are doing, of low priority
     city     the virtual city, where it is asked for
 
 Children die with their parent, also when it is killed. What ends by itself is started again, the database too.

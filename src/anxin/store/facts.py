@@ -229,17 +229,6 @@ def put_deviations(connection: Any, deviations: Iterable[tuple[int, str, int, De
     )
 
 
-def put_statuses(connection: Any, statuses: Iterable[tuple[str, str, str, int, int]]) -> None:
-    """Enter the latest word on connectors: (connector, sender, status, moment, message)."""
-    connection.cursor().executemany(
-        "insert into connector_status (connector_id, sender, status, at_utc_ms, message_index)"
-        " values (%s, %s, %s, %s, %s) on conflict (connector_id) do update set sender = excluded.sender,"
-        " status = excluded.status, at_utc_ms = excluded.at_utc_ms, message_index = excluded.message_index"
-        " where connector_status.at_utc_ms <= excluded.at_utc_ms",
-        list(statuses),
-    )
-
-
 def touch(connection: Any, touches: Iterable[Touch]) -> None:
     """Note places as to be judged. A place that waits already waits for both spans."""
     merged: dict[tuple[str, int], Touch] = {}
