@@ -110,6 +110,10 @@ bench-alarms: $(VENV)/.bench  ## how long the list of alarms is: a million sessi
 bench-evidence: $(VENV)/.installed  ## from receipt to proof at 2,000 messages a second; the log audited
 	$(BIN)/python -m bench.evidence
 
+.PHONY: bench-occupancy
+bench-occupancy: $(VENV)/.installed  ## what 14,000 chargers are doing: pictures, heat maps, words a second, bytes a year
+	$(BIN)/python -m bench.occupancy
+
 .PHONY: bench-surveillance
 bench-surveillance: $(VENV)/.installed  ## false alerts and detection of what only many sessions show, on cities (minutes)
 	$(BIN)/python -m bench.surveillance

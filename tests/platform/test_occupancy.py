@@ -200,6 +200,7 @@ def test_the_api_shows_each_caller_what_is_his(platform: Platform) -> None:
         assert inspector.get("/api/occupancy/change?by=district&month=2026-10&other=2026-11")[0] == 200
         assert inspector.get("/api/occupancy/picture?date=2026-02-31")[0] == 422
         assert inspector.get("/api/occupancy/picture?from=5&to=2")[0] == 422
+        assert inspector.get(f"/api/occupancy/picture?by=charger&from=0&to={40 * DAY}")[0] == 422
 
 
 def local(utc_s: float) -> str:

@@ -66,7 +66,10 @@ def router(platform: Platform) -> APIRouter:
     ) -> dict[str, Any]:
         """The three-colour picture of a window: `from` and `to`, or `date` with `hours`; the last hour where neither is
         given."""
-        return views.picture(occupancy, by, window(start, end, date, hours, zone), seen(party))
+        try:
+            return views.picture(occupancy, by, window(start, end, date, hours, zone), seen(party))
+        except InputError as error:
+            raise HTTPException(422, str(error)) from None
 
     @routes.get("/heatmap")
     def heat_map(
@@ -92,7 +95,7 @@ def router(platform: Platform) -> APIRouter:
         except InputError as error:
             raise HTTPException(422, str(error)) from None
 
-    @routes.get("/connectors/{connector_id}/history")
+    @routes.get("/connectors/{connector_id:path}/history")
     def history(
         connector_id: str,
         party: Party = reader,

@@ -94,7 +94,7 @@ def states(occupancy: Occupancy, seen: Any, after: int, limit: int) -> dict[str,
         "age_ms": [max(0, now - p.at_utc_ms) for p, _ in rows],
         "heard_ms_ago": [max(0, now - p.heard_utc_ms) for p, _ in rows],
         "message_index": [p.message_index for p, _ in rows],
-        "silent": len(places.registered) - len(found) if seen is None and after == 0 and len(found) < limit else None,
+        "silent": len(places.registered) - len(rows) if seen is None and after == 0 and len(found) < limit else None,
     }
 
 
