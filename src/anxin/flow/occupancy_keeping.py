@@ -50,7 +50,7 @@ class Keeper:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.silence_ms = policy_of(platform).int("occupancy.silence")
-        self.places = CurrentPlaces(platform)
+        self.places = CurrentPlaces(platform, numbering=True)
 
     def step(self, now: int | None = None) -> bool:
         """Close an hour that is over, or count anew what is late. `now` is the clock, UTC ms."""

@@ -17,7 +17,7 @@ from anxin.domain.register import Connector, Station
 from anxin.flow.platform import Directory, Platform
 from anxin.occupancy.intervals import Ints
 from anxin.store.database import Database
-from anxin.store.statuses import numbers
+from anxin.store.statuses import known_numbers, numbers
 
 #: Edges of about 530 m, 0.74 km2: some streets.
 CELL_RESOLUTION = 8
@@ -47,25 +47,36 @@ class Places:
 
 
 class CurrentPlaces:
-    """The places of a platform's register, read anew where the register has changed."""
+    """The places of a platform's register, read anew where the register has changed.
 
-    def __init__(self, platform: Platform) -> None:
+    Whoever keeps the roll-ups gives numbers to connectors that have none; who reads only waits for them.
+    """
+
+    def __init__(self, platform: Platform, numbering: bool = False) -> None:
         self._platform = platform
+        self._numbering = numbering
         self._known: tuple[int, Places] | None = None
 
     def __call__(self) -> Places:
         """Return them as the register stands."""
         directory = self._platform.directory
         if self._known is None or self._known[0] != directory.version.register:
-            self._known = (directory.version.register, places_of(self._platform.database, directory))
+            places = places_of(self._platform.database, directory, self._numbering)
+            if len(places.numbers) < len(directory.connectors):
+                return places
+            self._known = (directory.version.register, places)
         return self._known[1]
 
 
-def places_of(database: Database, directory: Directory) -> Places:
-    """Return the places of the register as it stands."""
+def places_of(database: Database, directory: Directory, numbering: bool) -> Places:
+    """Return the places of the register as it stands: of connectors that have a number, or are given one now."""
     connectors = directory.connectors
     with database.transaction() as connection:
-        found = numbers(connection, [(i, "") for i in connectors], {i: c.operator_id for i, c in connectors.items()})
+        keys = [(i, "") for i in connectors]
+        if numbering:
+            found = numbers(connection, keys, {i: c.operator_id for i, c in connectors.items()})
+        else:
+            found = known_numbers(connection, keys)
     rows = max(found.values(), default=0) + 1
     by_row: list[Connector | None] = [None] * rows
     for (connector_id, _), no in found.items():

@@ -27,7 +27,7 @@ def numbers(connection: Any, keys: Sequence[Key], owners: Mapping[str, str]) -> 
 
     `owners` says whose a registered connector is: what he said of it before it was registered becomes its history.
     """
-    found = _numbers(connection, keys)
+    found = known_numbers(connection, keys)
     new = [key for key in dict.fromkeys(keys) if key not in found]
     if new:
         adopted = [(i, owners[i]) for i, apart in new if not apart and i in owners]
@@ -43,11 +43,12 @@ def numbers(connection: Any, keys: Sequence[Key], owners: Mapping[str, str]) -> 
             " on conflict do nothing",
             ([i for i, _ in new], [a for _, a in new]),
         )
-        found |= _numbers(connection, new)
+        found |= known_numbers(connection, new)
     return found
 
 
-def _numbers(connection: Any, keys: Sequence[Key]) -> dict[Key, int]:
+def known_numbers(connection: Any, keys: Sequence[Key]) -> dict[Key, int]:
+    """Return the number of each connector that has one."""
     rows = connection.execute(
         "select connector_id, apart_of, connector_no from connector_number where connector_id = any(%s)",
         (list({i for i, _ in keys}),),
