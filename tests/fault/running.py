@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 
 #: Who is killed, and how often: a process of the platform, of PostgreSQL, or everything at once.
-VICTIMS = {"web": 28, "regulator": 2, "backend": 20, "database": 12, "judge": 8, "log": 8, "parent": 7, "all": 15}
+VICTIMS = {
+    "web": 26, "regulator": 2, "backend": 20, "database": 12, "judge": 8, "desk": 2, "log": 8, "parent": 7, "all": 15,
+}  # fmt: skip
 
 
 def free_port() -> int:
@@ -82,7 +84,7 @@ class Running:
             own = [parent, *parent.children(recursive=True)]
         if victim == "parent":
             return own[:1]
-        if victim in ("web", "regulator", "judge", "log"):
+        if victim in ("web", "regulator", "judge", "desk", "log"):
             return [p for p in own[1:] if _name(p) == f"anxin-{victim}"]
         database = self._database()
         if victim == "database":

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +19,7 @@ from anxin.domain.alarm import AlarmState
 from anxin.domain.finding import Finding, Severity
 from anxin.domain.party import Party, Role
 from anxin.domain.register import Connector, Meter, Operator, Register, Station
+from anxin.flow.alarm_places import Places
 from anxin.flow.desk import Desk
 from anxin.flow.platform import Platform
 from anxin.store import alarms, parties, verdicts
@@ -269,8 +276,6 @@ def test_an_alarm_of_what_the_register_does_not_know_is_about_its_meter(platform
 
 
 def test_sums_are_those_of_their_findings_after_many_changes(platform: Platform, desk: Desk) -> None:
-    import random
-
     rng = random.Random(7)
     kinds = [BILLED_MORE, AMOUNT_OVER, ROLLBACK, EXPIRED, LATE]
     for turn in range(40):
@@ -293,6 +298,11 @@ def test_sums_are_those_of_their_findings_after_many_changes(platform: Platform,
         assert (alarm.alarm_id, alarm.findings, alarm.sessions) == (number, findings, sessions)
         sums = next(([int(v) for v in s[1:]] for s in shared if s[0] == number), [0, 0, 0])
         assert [alarm.excess_milli_wh, alarm.excess_e4, alarm.billed_e4] == sums
+    every_finding_has_its_place(platform)
+
+
+def every_finding_has_its_place(platform: Platform) -> None:
+    """Each present finding that counts is in one alarm or waits for its rate; sums are those of the findings."""
     stray = rows(
         platform,
         "select count(*) from finding f where present and severity <> 'note' and not exists"
@@ -302,3 +312,82 @@ def test_sums_are_those_of_their_findings_after_many_changes(platform: Platform,
     assert stray == [(0,)]
     assert rows(platform, "select count(*) from alarm_finding a join finding f using (finding_id)"
                           " where a.present <> f.present") == [(0,)]  # fmt: skip
+    wrong = rows(
+        platform,
+        "select a.alarm_id from alarm a left join (select alarm_id, count(*) filter (where present) as n"
+        " from alarm_finding group by 1) f using (alarm_id)"
+        " where a.graves + a.violations + a.warnings <> coalesce(n, 0)",
+    )
+    assert wrong == []
+
+
+def test_a_desk_that_is_killed_at_any_point_loses_and_doubles_nothing(platform: Platform, tmp_path: Path) -> None:
+    """Judges commit and desks are killed with -9, again and again; then every finding has its place, exactly once."""
+    parties.put_register(platform.database, REGISTER)
+    stop = threading.Event()
+    kinds = [BILLED_MORE, AMOUNT_OVER, ROLLBACK, EXPIRED]
+
+    def judge_on(number: int) -> None:
+        rng = random.Random(number)
+        connector = ("C1", "C1b", "C2")[number]
+        while not stop.is_set():
+            some = {f"J{number}-{rng.randrange(40)}": rng.sample(kinds, rng.randrange(4)) for _ in range(20)}
+            judge(platform, some, connector, operator="OP2" if connector == "C2" else "OP1",
+                  figures=(10_000_000 + rng.randrange(9) * 500_000, 10_000_000, 100_000))  # fmt: skip
+
+    judges = [threading.Thread(target=judge_on, args=(n,)) for n in range(3)]
+    for one in judges:
+        one.start()
+    words = [sys.executable, "-m", "tests.platform.desk_process", platform.database.url, str(tmp_path / "data")]
+    rng = random.Random(1)
+    kills = 0
+    try:
+        for _ in range(6):
+            desks = [subprocess.Popen(words, env=dict(os.environ)) for _ in range(2)]
+            time.sleep(1.5 + rng.random())
+            for process in desks:
+                kills += process.poll() is None
+                process.kill()
+                process.wait()
+    finally:
+        stop.set()
+        for one in judges:
+            one.join(30)
+    assert kills == 12, "a desk ended by itself"
+    assert rows(platform, "select count(*) from alarm_finding")[0][0] > 0, "the desks that were killed did some work"
+    Desk(platform).settle()
+    every_finding_has_its_place(platform)
+    opened = [e.body["alarm_id"] for e in events_after(platform.database, 0, 10_000) if e.kind == "alarm.opened"]
+    assert sorted(opened) == [a.alarm_id for a in all_alarms(platform)], "each alarm was opened once"
+    steps = rows(platform, "select alarm_id, max(step_no), count(*) from alarm_step group by 1 order by 1")
+    assert [
+        (n, a.version, a.version) for n, a in zip([s[0] for s in steps], all_alarms(platform), strict=True)
+    ] == steps
+
+
+def test_a_finding_that_breaks_the_desk_holds_up_no_other(
+    platform: Platform, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge(platform, {f"O{n}": [BILLED_MORE] for n in range(20)})
+    judge(platform, {"bad": [EXPIRED]}, connector="C2", operator="OP2")
+    judge(platform, {f"P{n}": [BILLED_MORE] for n in range(20)})
+    seen = Places.seen
+
+    def broken(self: Places, number: int, session: str | None, *rest: Any) -> Any:
+        if session == "bad":
+            raise ZeroDivisionError("a bug of ours")
+        return seen(self, number, session, *rest)
+
+    monkeypatch.setattr(Places, "seen", broken)
+    for _ in range(200):
+        try:
+            if not desk.step(NOW):
+                break
+        except ZeroDivisionError:
+            desk.give_way()
+        if rows(platform, "select count(*) from finding_queue") == [(1,)]:
+            break
+    assert [a.findings for a in all_alarms(platform)] == [40]
+    monkeypatch.undo()
+    assert desk.settle(NOW) == 1
+    assert len(all_alarms(platform)) == 2

@@ -8,7 +8,7 @@ from typing import Any
 from anxin.domain.alarm import Alarm, AlarmStep
 from anxin.domain.errors import CaseError
 from anxin.domain.party import REGULATOR, Party
-from anxin.flow.alarm_rules import AlarmRules
+from anxin.flow.alarm_rules import AlarmRules, load_rules
 from anxin.flow.casework import possible, said_digest, shown, visible
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
@@ -53,7 +53,7 @@ def document(platform: Platform, rules: AlarmRules, party: Party, alarm_id: int)
 
 
 def alarm_document(
-    platform: Platform, alarm_id: int, rules: AlarmRules, party: Party | None = None
+    platform: Platform, alarm_id: int, rules: AlarmRules | None = None, party: Party | None = None
 ) -> dict[str, Any] | None:
     """Return an alarm with findings, verdicts' figures, steps and comments; None where it is not there for this party.
 
@@ -61,6 +61,7 @@ def alarm_document(
     """
     if not 0 < alarm_id < 1 << 63:
         return None
+    rules = rules or load_rules(platform.settings)
     inside = party is None or party.role in REGULATOR
     limit = MAX_SHOWN if party is not None else 1_000_000
     with platform.database.transaction() as connection:

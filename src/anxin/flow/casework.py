@@ -216,6 +216,8 @@ def join_complaint(
         number, what = alarm.alarm_id, "opened"
     else:
         alarm, what = store.locked(connection, [number])[number], "joined"
+    if session_key is not None:
+        store.expect_session(connection, number, session_key)
     version = store.next_step(connection, number)
     step = AlarmStep(number, version, now, store.SYSTEM, "complaint", alarm.state, {"complaint": complaint_id}, None)
     store.put_step(connection, step)

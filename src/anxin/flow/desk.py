@@ -15,6 +15,7 @@ was reached without them. What happened after the closing is a new alarm, which 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -59,6 +60,7 @@ class Desk:
         self.rules = rules or load_rules(platform.settings)
         self._places = Places()
         self._register: int | None = None
+        self._entries = MAX_ENTRIES
 
     def step(self, now: int | None = None) -> int:
         """Handle one batch of the queue; return how many entries it had."""
@@ -66,11 +68,21 @@ class Desk:
         with self.database.transaction() as connection:
             store.lock_opening(connection)
             # 1 Take.
-            came, gone, taken = queue.take(connection, MAX_ENTRIES)
+            came, gone, taken = queue.take(connection, self._entries)
             if taken:
                 self.follow()
                 _Batch(connection, self.rules, self._places, now).handle(came, gone)
+        self._entries = min(MAX_ENTRIES, self._entries * 2)
         return taken
+
+    def give_way(self) -> None:
+        """After a batch that failed: try smaller ones. One entry that fails by itself goes to the end of the queue, so
+        that it holds up no other."""
+        if self._entries > 1:
+            self._entries = 1
+            return
+        with self.database.transaction() as connection:
+            LOG.error("desk: finding %s cannot be handled; it is tried again after the others", queue.defer(connection))
 
     def settle(self, now: int | None = None) -> int:
         """Step until the queue is empty; return how many entries it had."""
@@ -304,7 +316,7 @@ class _Batch:
             self._step(alarm_id, "opened", "opened", counts)
         elif not alarm.findings and change.gone:
             self._step(alarm_id, "lightened", "joined", counts | {"why": "all findings have vanished"})
-        elif change.joined and (graver or watched or alarm.findings >= 2 * max(told, 1)):
+        elif change.joined and (graver or watched or alarm.findings >= 2 * told):
             self._step(alarm_id, "joined", "joined", counts)
         elif change.gone and (alarm.severity is not before.severity or watched or 2 * alarm.findings <= told):
             self._step(alarm_id, "lightened", "joined", counts)
@@ -353,6 +365,8 @@ def desk_for_ever(platform: Platform, stop: threading.Event) -> None:
                 looked = time.monotonic()
             if not taken:
                 stop.wait(IDLE_S)
-        except StoreError as error:
-            LOG.error("desk: %s", error)
+        except Exception as error:  # also a bug of ours: one finding must not stop the desk for all others
+            LOG.error("desk: %s: %s", type(error).__name__, error)
             stop.wait(RETRY_S)
+            with contextlib.suppress(StoreError):
+                desk.give_way()

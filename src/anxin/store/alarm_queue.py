@@ -93,6 +93,16 @@ def take(connection: Any, limit: int) -> tuple[list[int], list[int], int]:
     return sorted(r[0] for r in rows if not r[1]), sorted(r[0] for r in rows if r[1]), len(rows)
 
 
+def defer(connection: Any) -> int | None:
+    """Put the oldest entry at the end of the queue; return its finding."""
+    row = connection.execute(
+        "with oldest as (delete from finding_queue where entry_no = (select min(entry_no) from finding_queue)"
+        " returning finding_id, retired)"
+        " insert into finding_queue (finding_id, retired) select finding_id, retired from oldest returning finding_id"
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def waiting(connection: Any) -> int:
     """Return how many entries the desk has not looked at."""
     row = connection.execute("select count(*) from finding_queue").fetchone()

@@ -156,3 +156,12 @@ def standing_of_session(connection: Any, session_key: str) -> int | None:
         (session_key,),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
+
+
+def expect_session(connection: Any, alarm_id: int, session_key: str) -> None:
+    """Let findings that come on a session join an alarm, which has none on it yet."""
+    connection.execute(
+        "insert into alarm_session (alarm_id, session_key, findings, billed_milli_wh, billed_e4, excess_milli_wh,"
+        " excess_e4) values (%s, %s, 0, 0, 0, 0, 0) on conflict do nothing",
+        (alarm_id, session_key),
+    )
