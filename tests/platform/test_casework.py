@@ -62,7 +62,7 @@ class House:
     def cheat(self, session: str = "O1", kind: tuple[str, str, Severity] = BILLED_MORE, connector: str = "C1") -> int:
         judge(self.platform, {session: [kind]}, connector, operator="OP1" if connector == "C1" else "OP2")
         self.desk.settle()
-        return max(a.alarm_id for a in all_alarms(self.platform))
+        return int(max(a.alarm_id for a in all_alarms(self.platform)))
 
     def alarm(self, alarm_id: int) -> Any:
         return next(a for a in all_alarms(self.platform) if a.alarm_id == alarm_id)
