@@ -13,6 +13,7 @@ from anxin.cli import (
     alarms,
     audit,
     backup,
+    bench,
     check,
     city,
     drill,
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Any] = {
     "policy": policy,
     "alarms": alarms,
     "procedures": procedures,
+    "bench": bench,
 }
 
 
