@@ -110,6 +110,10 @@ class Settings:
     mail_per_party        subscriptions of one person
     mail_retry_s          pause after a mail was put off, doubled after each further time
     mail_timeout_s        a mail server that does not answer so long is given up
+    attachment_max_bytes  bytes of one attachment of an alarm
+    attachments_per_alarm, attachments_alarm_max_bytes   how many an alarm has, and their bytes
+    complaints_per_address_hour   drivers' complaints from one address in an hour
+    complaints_per_order_day      complaints on one order number in a day that are compared with orders
     pack_key_file, pack_cert_file   key and certificate (PEM) that sign evidence packs' summaries; empty: own ones
     log_level             debug, info, warning or error
     """
@@ -208,6 +212,11 @@ class Settings:
     mail_per_party: int = 5
     mail_retry_s: int = 60
     mail_timeout_s: int = 30
+    attachment_max_bytes: int = 10 * 1024 * 1024
+    attachments_per_alarm: int = 50
+    attachments_alarm_max_bytes: int = 64 * 1024 * 1024
+    complaints_per_address_hour: int = 10
+    complaints_per_order_day: int = 3
     pack_key_file: str = ""
     pack_cert_file: str = ""
     log_level: str = "info"

@@ -10,7 +10,9 @@ from anxin.domain.party import OUTSIDE
 from anxin.domain.person import Side
 from anxin.faces import (
     alarms,
+    attachments,
     bench,
+    complaints,
     events,
     log,
     mail,
@@ -30,6 +32,7 @@ from anxin.faces import (
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
+from anxin.flow.complaints import Complaints
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.trust.vault import load_or_make_key
@@ -56,6 +59,8 @@ def create_app(platform: Platform) -> FastAPI:
             uploads.router(platform, signer),
             alarms.outer(platform),
             quality(platform),
+            attachments.router(platform),
+            complaints.public(Complaints(platform)),
             log.router(folder, signer),
             events.router(platform),
             session.router(platform),

@@ -25,7 +25,8 @@ from anxin.flow.sessions import LoginRefusedError
 RETRY_AFTER_S = "5"
 #: What is refused of an act on an alarm for whose it is, and not for the state that the alarm is in (409).
 CASE_STATUS = {
-    "case.absent": 404, "case.role": 403, "case.hand": 403, "case.four_eyes": 403, "case.suspended": 403,
+    "case.absent": 404, "complaint.absent": 404,
+    "case.role": 403, "case.hand": 403, "case.four_eyes": 403, "case.suspended": 403,
     "case.officer": 422,
 }  # fmt: skip
 #: Declared errors, the first that fits: status and rule.

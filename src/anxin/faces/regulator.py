@@ -8,11 +8,14 @@ from anxin.domain.party import REGULATOR
 from anxin.domain.person import Side
 from anxin.faces import (
     alarms,
+    attachments,
     bench,
+    complaints,
     events,
     log,
     mail,
     occupancy,
+    packs,
     people,
     reading,
     refused,
@@ -23,12 +26,15 @@ from anxin.faces import (
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality, triage
+from anxin.flow.alarm_rules import load_rules
+from anxin.flow.complaints import Complaints
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 
 
 def create_app(platform: Platform) -> FastAPI:
     """Return the app. It starts the platform's intake with itself and stops it after the last request."""
+    rules = load_rules(platform.settings)
     signer, folder = log_signer(platform.settings), log_folder(platform.settings)
     return assembled(
         platform, "安心充电 监管 Anxin Charging, the regulator's side", REGULATOR,
@@ -41,6 +47,9 @@ def create_app(platform: Platform) -> FastAPI:
             alarms.inner(platform),
             triage(platform),
             quality(platform),
+            attachments.router(platform),
+            packs.router(platform, rules),
+            complaints.router(platform, Complaints(platform)),
             log.router(folder, signer),
             events.router(platform),
             session.router(platform),

@@ -41,6 +41,10 @@ class Right(StrEnum):
     MANAGE_PEOPLE = "people:people:manage"
     MANAGE_WEBHOOKS = "notices:webhooks:manage"
     SUBSCRIBE_MAIL = "notices:mail:subscribe"
+    EXPORT_PACK = "cases:packs:export"
+    READ_COMPLAINTS = "cases:complaints:read"
+    READ_COMPLAINT_CONTACT = "cases:complaints:read_contact"
+    ERASE_COMPLAINT = "cases:complaints:erase"
 
 
 _OWN = frozenset({
@@ -56,7 +60,10 @@ _INSPECTOR = (
     - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS, Right.MANAGE_PEOPLE, Right.MANAGE_WEBHOOKS}
 )
 # An auditor reads what officers do and does nothing himself.
-_OFFICERS = frozenset({Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS})
+_OFFICERS = frozenset({
+    Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS,
+    Right.READ_COMPLAINT_CONTACT, Right.ERASE_COMPLAINT,
+})  # fmt: skip
 # Who answers for the operator: his manager, or his platform.
 _ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS})
 _OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD, Right.MANAGE_WEBHOOKS}

@@ -84,7 +84,7 @@ def act(
     now = now_utc_ms()
     with platform.database.transaction() as connection:
         # 1 Lock, 2 compare.
-        alarm = _locked(connection, party, alarm_id)
+        alarm = locked_alarm(connection, party, alarm_id)
         _same_version(connection, alarm, said.version, party)
         if cause is not None and alarm.cause != cause:
             raise CaseError("case.cause", f"此告警不属该类 · alarm {alarm_id} is of another cause")
@@ -100,7 +100,7 @@ def act(
         words = {"text": text} if text else {}
         if said.conclusion is not None:
             words["conclusion"] = said.conclusion.value
-        changed = _written(connection, party, alarm_id, what.value, words, now, {"from": alarm.state.value})
+        changed = written(connection, party, alarm_id, what.value, words, now, {"from": alarm.state.value})
         event = "closed" if line.to is AlarmState.CLOSED else _EVENTS.get(what, line.to.value)
         put_events(connection, [alarm_event(changed, event)], now)
     return changed
@@ -112,7 +112,7 @@ def assign(platform: Platform, party: Party, alarm_id: int, version: int, to: st
     now = now_utc_ms()
     receiver = None if to is None else platform.directory.parties.get(to)
     with platform.database.transaction() as connection:
-        alarm = _locked(connection, party, alarm_id)
+        alarm = locked_alarm(connection, party, alarm_id)
         _same_version(connection, alarm, version, party)
         if alarm.state is AlarmState.CLOSED:
             raise CaseError("case.state", _WORDS[Why.STATE], {"state": alarm.state.value})
@@ -121,7 +121,7 @@ def assign(platform: Platform, party: Party, alarm_id: int, version: int, to: st
         if to is not None and not may_hold(receiver, alarm.district):
             raise CaseError("case.officer", "不能指派给此人 · no officer of this district has that id")
         store.change(connection, alarm_id, {"assigned_to": to})
-        changed = _written(connection, party, alarm_id, "assigned", {"to": to or ""}, now, {})
+        changed = written(connection, party, alarm_id, "assigned", {"to": to or ""}, now, {})
         put_events(connection, [alarm_event(changed, "assigned", {"to": to})], now)
     return changed
 
@@ -137,11 +137,11 @@ def comment(
     inner_only = inner_only and party.role in REGULATOR
     now = now_utc_ms()
     with platform.database.transaction() as connection:
-        alarm = _locked(connection, party, alarm_id)
+        alarm = locked_alarm(connection, party, alarm_id)
         if version is not None:
             _same_version(connection, alarm, version, party)
         words = {"text": text, "inner": "true" if inner_only else "false"}
-        changed = _written(connection, party, alarm_id, "comment", words, now, {})
+        changed = written(connection, party, alarm_id, "comment", words, now, {})
         store.put_comment(connection, alarm_id, changed.version, now, party.party_id, text, inner_only)
         put_events(connection, [alarm_event(changed, "comment", outside=not inner_only)], now)
     return changed
@@ -225,7 +225,8 @@ def join_complaint(
     return number
 
 
-def _locked(connection: Any, party: Party, alarm_id: int) -> Alarm:
+def locked_alarm(connection: Any, party: Party, alarm_id: int) -> Alarm:
+    """Return an alarm that a party may see, locked until the transaction ends. Raises CaseError `case.absent`."""
     alarm = store.locked(connection, [alarm_id]).get(alarm_id) if 0 < alarm_id < 1 << 63 else None
     # Foreign and absent are told alike: the number of an alarm is nobody's news.
     if alarm is None or not visible(alarm, party):
@@ -249,7 +250,7 @@ def _same_version(connection: Any, alarm: Alarm, version: int, party: Party) -> 
 
 def shown(step: AlarmStep) -> bool:
     """Return whether the operator may see a step: what he is told or did himself, never what is the regulator's own."""
-    if step.act == "comment":
+    if step.act in ("comment", "attachment"):
         return step.said.get("inner") == "false"
     return step.act in _SHOWN and (step.act != AlarmAct.PROPOSE.value or step.state is AlarmState.CLOSED)
 
@@ -277,7 +278,7 @@ def _columns(alarm: Alarm, line: Line, party: Party, said: Said, rules: AlarmRul
     return values
 
 
-def _written(
+def written(
     connection: Any, party: Party, alarm_id: int, what: str, words: dict[str, str], now: int, more: dict[str, str]
 ) -> Alarm:
     """Write deed and step of an act whose columns are set; return the alarm as it is then.

@@ -201,18 +201,26 @@ def _records(
                   f"{linked} records are those inside the messages as received")  # fmt: skip
     if unlinked:
         check.add(
-            "pack.records", None, f"{unlinked} 份记录来自加密信封：没有内容密钥（--keys），未核对信封与原文",
-            f"{unlinked} records came in encrypted envelopes: without their content keys (--keys) the envelope is not"
-            " compared with the record; the meter's own signature says who made it", False,
+            "pack.records", None, f"{unlinked} 份记录来自加密信封或表格，未与所收字节核对（信封需 --keys）",
+            f"{unlinked} records came in encrypted envelopes or tables and are not compared with the bytes received"
+            " (envelopes: with their content keys, --keys); the meter's own signature says who made them", False,
         )  # fmt: skip
 
 
 def _is_inside(raw: bytes, payload: bytes, content_keys: tuple[ContentKey, ...]) -> bool | None:
-    """Return whether a record is inside a payload; None where that cannot be seen without a key."""
+    """Return whether a record is inside a payload; None where that cannot be seen: without a key, or in a table."""
     if raw and raw in payload:
         return True
-    if not payload.startswith(meter_envelope.MAGIC):
-        return bool(raw.strip()) and any(raw.strip() in text for text in _texts(payload))
+    if payload.startswith(meter_envelope.MAGIC):
+        return _is_enveloped(raw, payload, content_keys)
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None  # a table: how its cells are written is its dialect's business
+    return bool(raw.strip()) and any(raw.strip() in text for text in _texts(document))
+
+
+def _is_enveloped(raw: bytes, payload: bytes, content_keys: tuple[ContentKey, ...]) -> bool | None:
     try:
         envelope = meter_envelope.parse(payload)
         if len(envelope.ciphertext) != len(raw):
@@ -224,12 +232,9 @@ def _is_inside(raw: bytes, payload: bytes, content_keys: tuple[ContentKey, ...])
         return False
 
 
-def _texts(payload: bytes) -> Iterator[bytes]:
-    """Yield the texts of a JSON payload, as they are and out of Base64."""
-    try:
-        waiting: list[tuple[Any, int]] = [(json.loads(payload), 0)]
-    except (ValueError, RecursionError):
-        return
+def _texts(document: Any) -> Iterator[bytes]:
+    """Yield the texts of JSON values, as they are and out of Base64."""
+    waiting: list[tuple[Any, int]] = [(document, 0)]
     for _ in range(MAX_TEXTS):
         if not waiting:
             return

@@ -30,6 +30,7 @@ from anxin.domain.alarm import Alarm, AlarmAct, AlarmState
 from anxin.domain.errors import StoreError
 from anxin.flow.alarm_places import Places
 from anxin.flow.alarm_rules import AlarmRules, alarm_event, load_rules, put_step
+from anxin.flow.complaints import compare_complaints
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
 from anxin.store import alarm_queue as queue
@@ -362,6 +363,7 @@ def desk_for_ever(platform: Platform, stop: threading.Event) -> None:
             taken = desk.step()
             if time.monotonic() - looked >= CLOCK_S:
                 desk.keep_time()
+                compare_complaints(platform, desk.rules)
                 looked = time.monotonic()
             if not taken:
                 stop.wait(IDLE_S)

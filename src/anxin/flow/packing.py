@@ -117,7 +117,6 @@ class Packer:
         """Return a pack with all its files. Raises StoreError, EvidenceError (the log cannot be read), InputError."""
         pack = Pack(subject, now_utc_ms())
         with self.platform.database.transaction() as connection:
-            connection.execute("set transaction isolation level repeatable read, read only")
             # 1 findings, verdicts, messages that they rest on.
             indexes = _judgement(pack, connection)
             # 2 messages with receipts and proofs, 3 their signed records.

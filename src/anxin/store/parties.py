@@ -46,6 +46,8 @@ _SEALED = (
     ("credential", "credential_id", "sealed", ""),
     ("person", "party_id", "totp_sealed", "totp/"),
     ("notice_secret", "secret_id", "sealed", ""),
+    ("complaint", "number", "sealed_text", "complaint.text/"),
+    ("complaint", "number", "sealed_contact", "complaint.contact/"),
 )
 Seal_ = Callable[[bytes, str], bytes]
 Open_ = Callable[[bytes, str], bytes]
@@ -136,10 +138,10 @@ def revoke_credential(database: Database, credential_id: str, at_utc_ms: int) ->
 def reseal(database: Database, convert: Callable[[bytes, str], bytes | None]) -> int:
     """Exchange sealed secrets for what `convert` makes of them (None: it stays); one transaction. Return how many.
 
-    Nobody enters a credential, a second factor or a secret of notices meanwhile.
+    Nobody enters a credential, a second factor, a secret of notices or a complaint meanwhile.
     """
     with database.transaction() as connection:
-        connection.execute("lock table credential, person, notice_secret in share row exclusive mode")
+        connection.execute("lock table credential, person, notice_secret, complaint in share row exclusive mode")
         count = sum(_reseal(connection, convert, *place) for place in _SEALED)
         if count:
             _changed(connection, "party_version")
