@@ -29,11 +29,17 @@ class LiveCity:
 
 
 def enrolled(
-    platform: Platform, chargers: int = 40, days: int = 4, seed: int = 3, cheats: int = 1, slow: int = 0
+    platform: Platform,
+    chargers: int = 40,
+    days: int = 4,
+    seed: int = 3,
+    cheats: int = 1,
+    slow: int = 0,
+    start: date = date(2026, 10, 1),
 ) -> LiveCity:
     """Return a city whose register and keys the platform knows."""
     planted = dict.fromkeys(KINDS, cheats) | dict.fromkeys(SLOW_KINDS, slow)
-    city = build(CityOptions(seed, chargers, days, start=date(2026, 10, 1), cheats=planted))
+    city = build(CityOptions(seed, chargers, days, start=start, cheats=planted))
     keys = [content_key(make_secret(seed, n, m)) for n, m in enumerate(city.world.meter_code)]
     enrol_register(platform.database, platform.vault, city.register, keys)
     platform.refresh()
