@@ -81,14 +81,14 @@ def test_a_cheat_becomes_an_alarm_that_two_officers_close_and_each_step_is_prove
 ) -> None:
     # A city of the last two days: what is missing may still come, as in a city that lives.
     today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
-    city = enrolled(platform, chargers=30, days=2, cheats=1, start=today - timedelta(days=2))
+    city = enrolled(platform, chargers=60, days=2, cheats=1, start=today - timedelta(days=2))
     ((_, truths),) = list(city.city.spans())
     chargers = Counter(t["charger_id"] for t in truths)
     cheat = next(t for t in truths if t["kind"] == "forged_signature" and chargers[t["charger_id"]] == 1)
     held = [m for m in city.messages if m.kind is Kind.METER_ENVELOPE and m.sender == cheat["meter_id"]]
     others = [m for m in city.messages if m not in held]
     assert held
-    messages.append(platform.database, others, now_utc_ms(), committed_entry)
+    messages.append(platform.database, others[:-1], now_utc_ms(), committed_entry)
     judge = Judge(platform, tmp_path / "scratch")
     judge.settle()
     judge.close()
@@ -108,6 +108,10 @@ def test_a_cheat_becomes_an_alarm_that_two_officers_close_and_each_step_is_prove
         stack.enter_context(
             working(lambda stop: judge_for_ever(platform, stop), lambda stop: desk_for_ever(platform, stop), publish)
         )
+        # The judge that starts compiles its rule book first: it is at work once it has judged one more message.
+        messages.append(platform.database, others[-1:], now_utc_ms(), committed_entry)
+        until(lambda: rows(platform, "select 1 from counter, log_head where name = 'judged' and value = size"))
+        until(lambda: not rows(platform, "select 1 from touched where due_utc_ms = 0 limit 1"))
         until(lambda: not rows(platform, "select 1 from finding_queue limit 1"))
         before = {a.alarm_id for a in all_alarms(platform)}
 
