@@ -16,6 +16,8 @@ $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# Another implementation's OCPI models, for a test: it asks for releases of pydantic and fastapi that are too old.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps extrawest_ocpi==2025.7.16
 	@touch $@
 
 run: $(VENV)/.installed  ## the platform on this machine, with a virtual city that speaks to it; Ctrl-C stops it
@@ -117,6 +119,10 @@ bench-occupancy: $(VENV)/.installed  ## what 14,000 chargers are doing: pictures
 .PHONY: bench-surveillance
 bench-surveillance: $(VENV)/.installed  ## false alerts and detection of what only many sessions show, on cities (minutes)
 	$(BIN)/python -m bench.surveillance
+
+.PHONY: bench-finder
+bench-finder: $(VENV)/.bench  ## the nearest 20 of a million connectors, beside numpy and scipy
+	$(BIN)/python -m bench.finder
 
 KILLS ?= 1000
 

@@ -1,7 +1,7 @@
 """The nearest 20 of a million connectors with wishes: the index, a look at all with numpy, and scipy's cKDTree.
 
-Stations lie around 300 cities of China, dense in the middle; a station has 1 to 20 connectors. Questions are asked where
-stations are, and now and then far from all. Each kind of question is asked QUESTIONS times of each side.
+Stations lie around 300 cities of China, dense in the middle; a station has 1 to 20 connectors. Questions are asked
+where stations are, and now and then far from all. Each kind of question is asked QUESTIONS times of each side.
 """
 
 from __future__ import annotations

@@ -115,6 +115,13 @@ class Settings:
     complaints_per_address_hour   drivers' complaints from one address in an hour
     complaints_per_order_day      complaints on one order number in a day that are compared with orders
     pack_key_file, pack_cert_file   key and certificate (PEM) that sign evidence packs' summaries; empty: own ones
+    finder_rate_per_s     questions for the nearest chargers a second from one address; beyond it 429 with Retry-After
+    finder_burst          as many at once
+    open_data_downloads   downloads of open data under way at once of one process; beyond it 503
+    open_data_publisher   who publishes the open data; empty: ocpi_name
+    open_data_licence     licence of the open data, by its SPDX identifier or name
+    open_data_licence_url   where its text is
+    open_data_country     country (ISO 3166-1 alpha-3) of stations outside China, where the register holds any
     log_level             debug, info, warning or error
     """
 
@@ -219,6 +226,13 @@ class Settings:
     complaints_per_order_day: int = 3
     pack_key_file: str = ""
     pack_cert_file: str = ""
+    finder_rate_per_s: int = 5
+    finder_burst: int = 50
+    open_data_downloads: int = 4
+    open_data_publisher: str = ""
+    open_data_licence: str = "CC-BY-4.0"
+    open_data_licence_url: str = "https://creativecommons.org/licenses/by/4.0/"
+    open_data_country: str = "CHN"
     log_level: str = "info"
 
 

@@ -93,3 +93,23 @@ def test_the_limits_refuse_one_more() -> None:
 def test_orders_sent_again_keep_their_exact_bytes() -> None:
     data = b'{ "PageNo":1, "ChargeOrderInfos" : [ {"StartChargeSeq":"1","TotalPower":1.50} ,{"a" : 2}]}'
     assert tcec102_supplement.order_texts(data) == [b'{"StartChargeSeq":"1","TotalPower":1.50}', b'{"a" : 2}']
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "opening"),
+    [
+        ({"Address": " 福中三路 1 号 ", "BusineHours": "周一至周日 00:00-24:00"}, "福中三路 1 号", "24/7"),
+        ({"Address": "x" * 256, "BusineHours": "24小时"}, None, "24/7"),
+        ({"Address": "a\x00b", "BusineHours": "08:00~22:00"}, None, "08:00~22:00"),
+        ({"Address": 7, "BusineHours": {}}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_address_hours_and_plug_are_read_and_never_refuse_a_station(
+    said: dict[str, Any], address: str | None, opening: str | None
+) -> None:
+    plugs = [{"ConnectorID": f"C{kind}", "ConnectorType": kind, "Power": 7} for kind in (1, 3, 4, 6)]
+    info = {"StationID": "S", "EquipmentInfos": [{"EquipmentID": "E", "ConnectorInfos": plugs}], **said}
+    found = tcec102_station.decode(json.dumps({"StationInfo": info}).encode(), "x", "1", 0).declared
+    assert (found.stations[0].address, found.stations[0].opening) == (address, opening)
+    assert [c.plug for c in found.connectors] == [None, "GBT_AC", "GBT_DC", None]

@@ -54,10 +54,19 @@ def add_parser(subparsers: Any) -> None:
     make.add_argument("--format", choices=("wire", "columns"), default="wire", help="文件方言或列 · (%(default)s)")
     make.add_argument("--workers", type=int, default=2, help="进程数 · processes (%(default)s)")
     make.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
+    urbanev = commands.add_parser(
+        "urbanev",
+        help="深圳真实站点 · the real stations of Shenzhen",
+        description="由 UrbanEV 公开数据生成深圳充电站登记。 Make a register of Shenzhen's stations from UrbanEV.",
+    )
+    urbanev.add_argument("file", type=Path, metavar="FILE", help="inf.csv 或 inf_raw.csv · either file")
+    urbanev.add_argument("--out", type=Path, required=True, help="登记文件 · register.json to write")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the city. Returns 0, or 2 where it could not be made."""
+    if args.city_command == "urbanev":
+        return _urbanev(args)
     from anxin.city.options import CityOptions, parse_cheats
     from anxin.flow.make_city import make_city
 
@@ -82,6 +91,22 @@ def run(args: argparse.Namespace) -> int:
         print(f"anxin city make: {error}", file=sys.stderr)
         return EXIT_CANNOT
     print(json.dumps(document, ensure_ascii=False) if args.json else _summary(document, args.out))
+    return EXIT_OK
+
+
+def _urbanev(args: argparse.Namespace) -> int:
+    from anxin.city.urbanev import read_register
+    from anxin.formats.register import dump_register
+
+    try:
+        register = read_register(args.file)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_bytes(dump_register(register))
+    except (AnxinError, OSError) as error:
+        print(f"anxin city urbanev: {error}", file=sys.stderr)
+        return EXIT_CANNOT
+    stations, connectors = len(register.stations), len(register.connectors)
+    print(f"登记已生成 · register made: {args.out}\n  站 stations {stations} · 桩 piles {connectors}")
     return EXIT_OK
 
 

@@ -13,7 +13,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A site. Longitude and latitude are decimal text; `crs` names their system (`GCJ-02`, `WGS-84`)."""
+    """A site. Longitude and latitude are decimal text; `crs` names their system (`GCJ-02`, `WGS-84`, `BD-09`).
+
+    `opening` is `24/7` where it never closes, else what is said of its hours; None: not stated.
+    """
 
     station_id: str
     operator_id: str
@@ -22,18 +25,25 @@ class Station:
     longitude: str | None = None
     latitude: str | None = None
     crs: str | None = None
+    address: str | None = None
+    opening: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """A plug on a charger. `rated_power_w` bounds what it can deliver; `current_type` is `AC` or `DC`."""
+    """A plug on a charger. `rated_power_w` bounds what it can deliver; `current_type` is `AC` or `DC`, empty
+    where it is not known; a power of 0 is not known either.
+
+    `plug` is a ConnectorType of OCPI 2.2.1 (`GBT_DC`, `CHADEMO`, ...); None: not stated.
+    """
 
     connector_id: str
     charger_id: str
     station_id: str
     operator_id: str
     rated_power_w: int
-    current_type: str
+    current_type: str = ""
+    plug: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

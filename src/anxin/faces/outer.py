@@ -14,12 +14,15 @@ from anxin.faces import (
     bench,
     complaints,
     events,
+    finder,
     log,
     mail,
     meters,
     occupancy,
     ocpi,
     ocpp,
+    open_data,
+    open_ocpi,
     people,
     reading,
     refused,
@@ -33,6 +36,7 @@ from anxin.faces import (
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
 from anxin.flow.complaints import Complaints
+from anxin.flow.finder import Finder
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.trust.vault import load_or_make_key
@@ -41,6 +45,7 @@ from anxin.trust.vault import load_or_make_key
 def create_app(platform: Platform) -> FastAPI:
     """Return the app. It starts the platform's intake with itself and stops it after the last request."""
     signer, folder = log_signer(platform.settings), log_folder(platform.settings)
+    found = Finder(platform)
     token_key = load_or_make_key(platform.settings.data_dir / "secrets" / "token.key")
     return assembled(
         platform, "安心充电 Anxin Charging", OUTSIDE,
@@ -66,6 +71,9 @@ def create_app(platform: Platform) -> FastAPI:
             session.router(platform),
             sso.router(platform, Side.OUTER),
             people.router(platform),
+            finder.router(found),
+            open_data.router(found),
+            open_ocpi.router(found),
             webhooks.router(platform),
             mail.router(platform),
         ),

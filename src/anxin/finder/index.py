@@ -55,6 +55,7 @@ class Row:
     operator_id: str
     plug: str | None = None
     open_24h: bool = False
+    station_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,15 @@ class Index:
                     bits[slot] ^= FREE
                     free[slot // BLOCK_ROWS] += 1 if now else -1
         return len(known)
+
+    def assure(self, connector_ids: Iterable[str]) -> None:
+        """Take these connectors as assured, and no others."""
+        slots = [self._slot[i] for i in connector_ids if i in self._slot]
+        b = self._blocks
+        with self._lock:
+            b.bits &= np.uint8(~ASSURED & 0xFF)
+            b.bits.reshape(-1)[slots] |= ASSURED
+            b.static[:] = np.bitwise_or.reduce(b.bits, axis=1)
 
     def word_of(self, connector_id: str) -> Word | None:
         """Return what was last heard of a connector, None: nothing."""

@@ -45,7 +45,10 @@ def declared(party: str, operator_id: str, location: dict[str, Any], station: Lo
     station_id = known.station_id if known is not None else unregistered(party, location_id)
     longitude, latitude = objects.coordinates(location)
     name = objects.optional_text(location, "name") or objects.optional_text(location, "address") or location_id
-    site = Station(station_id, operator_id, name, None, longitude, latitude, "WGS-84")
+    address = objects.optional_text(location, "address")
+    hours = location.get("opening_times")
+    opening = "24/7" if isinstance(hours, dict) and hours.get("twentyfourseven") is True else None
+    site = Station(station_id, operator_id, name, None, longitude, latitude, "WGS-84", address, opening)
     plugs = [
         plug
         for evse in objects.objects_field(location, "evses", objects.MAX_EVSES)
@@ -88,7 +91,9 @@ def _connectors(
             continue
         kind = "DC" if plug.get("power_type") == "DC" else "AC"
         charger_id = known.charger_id if known else unregistered(party, charger)
-        yield Connector(name, charger_id, station_id, operator_id, power, kind)
+        yield Connector(
+            name, charger_id, station_id, operator_id, power, kind, objects.optional_text(plug, "standard", 40)
+        )
 
 
 def _power_w(plug: dict[str, Any]) -> int | None:

@@ -185,6 +185,7 @@ def _read(entry: Entry, kind: type[_T]) -> _T:
             value = entry.flag(item.name, bool(item.default))
         else:
             value = entry.text(item.name) if needed else entry.optional_text(item.name)
+            value = item.default if value is None else value
         values[item.name] = value
     entry.done()
     return kind(**values)

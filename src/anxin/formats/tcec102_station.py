@@ -3,6 +3,7 @@
 Read are the body of `notification_stationInfo` (StationInfo) and the answer of `query_stations_info` (StationInfos).
 Coordinates are GCJ-02, kept as the decimal text that was sent. `district` is AreaCode (GB/T 2260). A connector's
 `current_type` is empty where neither ConnectorType nor EquipmentType tells it. Fees and policies are not read.
+`opening` is BusineHours, `24/7` where that says that the station never closes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ MAX_EQUIPMENT = 2_000
 MAX_CONNECTORS = 200
 #: A charger of more than 10 MW was written in watts.
 MAX_POWER_W = 10_000_000
+#: Characters of an address or of opening hours; longer ones are read as not stated.
+MAX_WORDS_CHARS = 255
 CRS = "GCJ-02"
 AC, DC = "AC", "DC"
 STATION_TYPES = frozenset({1, 50, 100, 101, 102, 103, 255})
@@ -41,6 +44,14 @@ STATION_STATUSES = frozenset({0, 1, 5, 6, 50})
 CONSTRUCTIONS = frozenset({*range(1, 13), 255})
 NATIONAL_STANDARDS = frozenset({1, 2})
 CURRENT_OF_CONNECTOR = {1: AC, 2: AC, 3: AC, 4: DC, 5: "", 6: ""}
+#: ConnectorType as OCPI 2.2.1 names it: 2 and 3 are of GB/T 20234.2, 4 of GB/T 20234.3. 1 is a household socket of GB/T
+#: 1002, 5 wireless, 6 anything else: OCPI has no name for them, or several.
+PLUG_OF_CONNECTOR = {2: "GBT_AC", 3: "GBT_AC", 4: "GBT_DC"}
+#: BusineHours is a text for people; these forms of it say that a station never closes.
+ALWAYS_OPEN = frozenset({"24", "24小时", "24h", "全天", "全天24小时", "24小时营业", "全天营业", "全天开放",
+                         "00:00-24:00", "0:00-24:00", "00:00-23:59", "0:00-23:59", "周一至周日00:00-24:00",
+                         "周一至周日00:00-23:59", "7*24", "7x24", "24/7",
+                         "24小时开放"})  # fmt: skip
 CURRENT_OF_EQUIPMENT = {1: DC, 2: AC, 3: "", 4: "", 5: ""}
 #: Outermost longitudes and latitudes of China, to tell an exchanged pair.
 CHINA_LONGITUDE, CHINA_LATITUDE = (73, 136), (3, 54)
@@ -123,6 +134,8 @@ class _Reader:
             longitude,
             latitude,
             CRS if longitude is not None else None,
+            _said(item, "Address"),
+            _opening(_said(item, "BusineHours")),
         )
         chargers: list[object] = []
         if item.named.get("EquipmentInfos") is None:
@@ -187,7 +200,10 @@ class _Reader:
         watts = int((power * 1_000).to_integral_value())
         if not 0 <= watts <= MAX_POWER_W:
             raise FormatError("number.range", f"no power of a connector: {power} kW", "Power")
-        connector = Connector(connector_id, charger_id, station.station_id, station.operator_id, watts, own or current)
+        connector = Connector(
+            connector_id, charger_id, station.station_id, station.operator_id, watts, own or current,
+            PLUG_OF_CONNECTOR.get(kind or 0),
+        )  # fmt: skip
         self.connectors.append(connector)
         if "Status" in item.named:
             item.note("tcec102.status_in_station", "Status stands in station information: read as a status", "Status")
@@ -195,6 +211,20 @@ class _Reader:
 
     def _reject(self, error: FormatError, source: Source) -> None:
         self.found.rejects.append(Reject(source, error.rule, str(error), error.field))
+
+
+def _said(item: Item, name: str) -> str | None:
+    """A text for people, None where there is no usable one: nobody's station is refused for its words."""
+    value = item.named.get(name)
+    usable = isinstance(value, str) and value.strip() and len(value) <= MAX_WORDS_CHARS and value.isprintable()
+    return str(value).strip() if usable else None
+
+
+def _opening(text: str | None) -> str | None:
+    if text is None:
+        return None
+    plain = text.lower().replace(" ", "").replace("：", ":").replace("～", "-").replace("~", "-").replace("至24", "-24")
+    return "24/7" if plain in ALWAYS_OPEN else text
 
 
 def _within(value: Decimal, span: tuple[int, int]) -> bool:

@@ -25,7 +25,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
     """Orders and records whose mean power is above the connector's rating with its margin, or whose energy is absurd.
 
     Mean power = energy / (duration + one step of the time shown on each side), so that a session shown to the minute
-    is never judged by a duration that it may not have had. Connectors that no register knows are held to
+    is never judged by a duration that it may not have had. Connectors whose power no register knows are held to
     `plausible.power_unregistered`.
     """
     ratings = ground.facts.connectors.select("connector_id", "rated_power_w")
@@ -48,7 +48,7 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         )
         rows = rows.left_join(ratings, "connector_id")
         # mWh/ms x 3,600,000 ms/h = mW; compared without division: energy x 3600 against W x ms.
-        limit_w = ibis.coalesce(rows.rated_power_w * margin // PPM, ibis.literal(default))
+        limit_w = ibis.coalesce(rows.rated_power_w.nullif(0) * margin // PPM, ibis.literal(default))
         rows = rows.mutate(
             limit_w=limit_w, mean_w=rows.energy_milli_wh * (MS_PER_HOUR // MILLI_PER_UNIT) // rows.length
         )
