@@ -126,7 +126,7 @@ def test_many_blocks_give_the_brute_force_answer(seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 9)) * BLOCK_ROWS + int(rng.integers(BLOCK_ROWS))
     around = [CORNERS[int(rng.integers(len(CORNERS)))] for _ in range(4)]
-    places = []
+    places: list[tuple[float, float]] = []
     for n in range(count):
         lon, lat = around[n % 4]
         # Stations of some connectors each, on a raster, so that many are equally far.
@@ -139,7 +139,7 @@ def test_many_blocks_give_the_brute_force_answer(seed: int) -> None:
               Wish(60_000, "DC", "GBT_DC", frozenset({"O1", "O2"}), True, True, True), Wish(assured=True)]  # fmt: skip
     for number in range(60):
         if number % 3:
-            place = places[int(rng.integers(count))]
+            place: tuple[float, float] = places[int(rng.integers(count))]
         else:
             place = (float(rng.uniform(-180, 180)), float(rng.uniform(-90, 90)))
         question = (Point(*place, Crs.WGS84), int(rng.integers(1, MAX_NEAREST + 1)), wishes[number % 6], 900)

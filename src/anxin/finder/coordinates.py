@@ -65,6 +65,6 @@ def _outline() -> Any:
     with sqlite3.connect(f"file:{provider.get_index_db()}?mode=ro", uri=True) as index:
         (path,) = index.execute(query).fetchone()
     outline = shapely.from_geojson(Path(provider.resolve_dataset_path("administrative", path)).read_text("utf-8"))
-    wide = outline.simplify(SIMPLIFIED_DEGREES).buffer(MARGIN_DEGREES, quad_segs=2)
+    wide = outline.simplify(SIMPLIFIED_DEGREES, preserve_topology=False).buffer(MARGIN_DEGREES, quad_segs=2)
     shapely.prepare(wide)
     return wide

@@ -282,7 +282,9 @@ def _distances_mm(here: Floats, places: Floats) -> npt.NDArray[np.int64]:
     """Millimetres along the great circle, from the chords to a point and to its antipode: exact near both (Kahan)."""
     apart, across = places - here, places + here
     squares = (np.einsum("ij,ij->i", v, v) for v in (apart, across))
-    return np.rint(2 * EARTH_RADIUS_M * MM_PER_M * np.arctan2(*map(np.sqrt, squares))).astype(np.int64)
+    angles: Floats = 2 * np.arctan2(*map(np.sqrt, squares))
+    found: npt.NDArray[np.int64] = np.rint(EARTH_RADIUS_M * MM_PER_M * angles).astype(np.int64)
+    return found
 
 
 def _bounds_mm(here: Floats, centres: Floats, radii: Floats) -> Floats:
@@ -292,7 +294,8 @@ def _bounds_mm(here: Floats, centres: Floats, radii: Floats) -> Floats:
 
 def _operator_bits(numbers: npt.NDArray[np.int64]) -> np.uint64:
     """A bit of 64 for each operator: who has none of them set is not in a block."""
-    return np.bitwise_or.reduce(np.left_shift(np.uint64(1), (numbers % 64).astype(np.uint64)), initial=np.uint64(0))
+    bits = np.left_shift(np.uint64(1), (numbers % 64).astype(np.uint64))
+    return np.uint64(np.bitwise_or.reduce(bits, initial=np.uint64(0)))
 
 
 def _halved(places: Floats) -> npt.NDArray[np.int64]:

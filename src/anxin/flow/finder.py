@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from anxin.domain.connector_status import State
 from anxin.domain.coordinates import Crs, Point, point_of
@@ -25,7 +24,6 @@ from anxin.finder.index import Index, Row, Wish, Word
 from anxin.finder.prices import Price, prices_at
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Directory, Platform
-from anxin.reconcile.policy import load_policy
 from anxin.store import finder as store
 from anxin.store.finder import Detail, WordRow
 
@@ -38,6 +36,8 @@ DETAILS_S = 300.0
 #: Words taken at one look; where there are more the next look follows at once.
 MAX_WORDS = 50_000
 ALWAYS = "24/7"
+#: A state that nobody repeats for a day is unknown.
+SILENCE_MS = 86_400_000
 MINUTE_MS = 60_000
 
 #: Tells which connectors are assured (True) and which are not (False). Who is not named is unknown.
@@ -83,8 +83,7 @@ class Finder:
         self.assured_source = assured
         self.assured: Mapping[str, bool] = {}
         self.snapshot = Snapshot()
-        policy_file = platform.settings.policy_file
-        self.silence_ms = load_policy(Path(policy_file) if policy_file else None).int("occupancy.silence")
+        self.silence_ms = SILENCE_MS
         #: The latest moment at which anything was heard: what dynamic data are as fresh as.
         self.heard_utc_ms = 0
         self.changes = 0
