@@ -23,6 +23,7 @@ from anxin.finder.coordinates import converted
 from anxin.finder.index import Index, Row, Wish, Word
 from anxin.finder.prices import Price, prices_at
 from anxin.flow.intake import now_utc_ms
+from anxin.flow.occupancy_reading import policy_of
 from anxin.flow.platform import Directory, Platform
 from anxin.store import finder as store
 from anxin.store.finder import Detail, WordRow
@@ -36,8 +37,6 @@ DETAILS_S = 300.0
 #: Words taken at one look; where there are more the next look follows at once.
 MAX_WORDS = 50_000
 ALWAYS = "24/7"
-#: A state that nobody repeats for a day is unknown.
-SILENCE_MS = 86_400_000
 MINUTE_MS = 60_000
 
 #: Tells which connectors are assured (True) and which are not (False). Who is not named is unknown.
@@ -83,7 +82,7 @@ class Finder:
         self.assured_source = assured
         self.assured: Mapping[str, bool] = {}
         self.snapshot = Snapshot()
-        self.silence_ms = SILENCE_MS
+        self.silence_ms = policy_of(platform).int("occupancy.silence")
         #: The latest moment at which anything was heard: what dynamic data are as fresh as.
         self.heard_utc_ms = 0
         self.changes = 0

@@ -9,7 +9,8 @@ from anxin.store.database import Database
 
 #: Rows fetched at a time.
 PAGE = 20_000
-_WORDS = "select connector_id, status, at_utc_ms, at_utc_ms, message_index from connector_status"
+# Words of senders on connectors that are not theirs stand apart and are nobody's public state.
+_WORDS = "select connector_id, status, at_utc_ms, heard_utc_ms, message_index from connector_status where not apart"
 
 
 class WordRow(NamedTuple):
@@ -35,7 +36,7 @@ def words_after(database: Database, message_index: int, limit: int) -> list[Word
     """Return words that a message after this one began, at most `limit`, the earliest messages first."""
     with database.transaction() as connection:
         rows = connection.execute(
-            f"{_WORDS} where message_index > %s order by message_index limit %s".encode(), (message_index, limit)
+            f"{_WORDS} and message_index > %s order by message_index limit %s".encode(), (message_index, limit)
         )
         return [WordRow(*r) for r in rows]
 
