@@ -117,7 +117,7 @@ def test_every_answer_is_the_brute_force_one(
             if n < len(rows):
                 said[rows[n].connector_id] = Word(rows[n].connector_id, state, 2_000 + n, 2_000 + n)
                 index.put([said[rows[n].connector_id]])
-        question = (Point(*place, Crs.WGS84), count, wish, since)
+        question = (Point(place[0], place[1], Crs.WGS84), count, wish, since)
         check(index.nearest(*question), rows, said, assured, question)
 
 

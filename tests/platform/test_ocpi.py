@@ -526,7 +526,8 @@ def test_what_was_pushed_becomes_facts_states_and_declarations(peer: Peer, platf
         ("CN*ABC:CDR-9", "op-one", "CN*ABC:CN*ABC*E9/1", "CN*ABC:S-101", 12_340_000, "CN*ABC:1"),
     ]
     declared = declarations.declared_by(platform.database, "op-one")
-    assert declared.stations == (Station("LOC1", "op-one", "新名", None, "114.057900", "22.543100", "WGS-84"),)
+    place = ("114.057900", "22.543100", "WGS-84")
+    assert declared.stations == (Station("LOC1", "op-one", "新名", None, *place, "福中三路 1 号"),)
     assert {(c.connector_id, c.charger_id, c.rated_power_w, c.current_type) for c in declared.connectors} == {
         ("CN*ABC*E1/1", "charger-1", 120_000, "DC"),
         ("CN*ABC:CN*ABC*E2/1", "CN*ABC:CN*ABC*E2", 120_000, "DC"),

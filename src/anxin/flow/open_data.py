@@ -29,7 +29,8 @@ Kind = Literal["static", "dynamic"]
 #: Stations written at a time.
 PIECE = 200
 #: Locations of one page of OCPI, and those where nobody says otherwise.
-MAX_PAGE, USUAL_PAGE = 1_000, 100
+MAX_PAGE = 1_000
+USUAL_PAGE = 100
 #: What makes a cell a formula in spreadsheets.
 FORMULA_SIGNS = frozenset("=+-@\t\r")
 STATIC_COLUMNS = (
