@@ -8,6 +8,7 @@
     tariff    T1 0.8000+0.4000 [operator=OP1] [0-480:0.4+0.4]     flat price, or periods of local minutes
     order     O1 C1 10:00-11:00 20.00 [amount=24.00] [tariff=T1] [tx=] [operator=] [loss=5%] [registers=a-b] ...
     record    R1 C1 10:00-11:00 100.000-120.000 [tx=O1] [meter=] [page=7] [clock=S] [answer=authentic] [key=] ...
+    status    C1 idle 09:00-12:00             what the connector was called
     total     OP1 CHK1 00:00-23:59 count=2 energy=20.00 amount=24.00
     later     10d                             the audit's reference moment, after the last day
     expect    R04 billed_more O1 R1           exactly these findings, no others (notes included)
@@ -29,6 +30,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from anxin.domain.connector_status import State, StatusSpan
 from anxin.domain.meter_record import MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
 from anxin.domain.quantities import amount_e4, energy_milli_wh, energy_quantum_milli_wh, utc_ms
@@ -260,6 +262,11 @@ def _total(scenario: Scenario, plain: list[str], named: dict[str, str], row: int
     )  # fmt: skip
 
 
+def _status(scenario: Scenario, plain: list[str], named: dict[str, str], row: int) -> None:
+    since, _, until = plain[2].partition("-")
+    scenario.add("statuses", StatusSpan(plain[0], State(plain[1]).value, moment(since), moment(until), row))
+
+
 def _later(scenario: Scenario, plain: list[str], named: dict[str, str], row: int) -> None:
     scenario.as_of = DAY + timedelta(days=int(plain[0].removesuffix("d")))
 
@@ -284,6 +291,7 @@ _READERS = {
     "seal": _seal,
     "tariff": _tariff,
     "total": _total,
+    "status": _status,
     "later": _later,
     "expect": _expect,
     "state": _state,

@@ -28,6 +28,8 @@ MAX_SPAN_MS = 62 * 24 * 3600 * 1000
 FUTURE_MS = 24 * 3600 * 1000
 #: 40 mean years of 365.2425 days after 1970: the year 2010.
 UNSET_BEFORE_MS = 40 * 31_556_952_000
+STATUS_LATE_MS = 60_000
+STATUS_SHORTEST_MS = 600_000
 OVERRUN_MILLI_WH = 50_000
 MONEY_STEP_E4 = 100
 MAX_ENERGY_PRICED = 10**11
@@ -239,6 +241,8 @@ class Oracle:
             self._r08()
             self._r17()
             self._r18()
+            if "statuses" in present:
+                self._r29()
         self._r10()
         self._r12()
         self._r15()
@@ -596,6 +600,39 @@ class Oracle:
                 self._name("R10", "power_impossible", value, expected=limit, found=mean)
             elif energy > ENERGY_SESSION_MILLI_WH:
                 self._name("R10", "energy_impossible", value, expected=ENERGY_SESSION_MILLI_WH, found=energy)
+
+    def _r29(self) -> None:
+        """A moment counts as called wrongly only where it lies in the session whatever the clock's error is."""
+        rated = {c.connector_id: c.rated_power_w for c in self.of("connectors")}
+        for record in self.records:
+            begin, end, energy = record.begin_utc_ms, record.end_utc_ms, record.energy_milli_wh
+            margin = {"S": CLOCK_LIMIT_MS, "I": INFORMATIVE_LIMIT_MS}.get(record.clock)
+            if margin is None or record.answer in ("forged", "malformed") or None in (begin, end, energy):
+                continue
+            assert begin is not None
+            assert end is not None
+            assert energy is not None
+            if not record.energy_quantum_milli_wh < energy <= ENERGY_SESSION_MILLI_WH:
+                continue
+            if not 0 < end - begin <= DURATION_SESSION_MS:
+                continue
+            margin += STATUS_LATE_MS
+            place = record.connector_id or next(
+                (m.connector_id for m in self.of("meters") if m.meter_id == record.meter_id
+                 and m.installed_utc_ms <= begin < (m.removed_utc_ms or 2**62)), None)  # fmt: skip
+            most = rated[place] * 11 // 10 if place in rated else POWER_UNREGISTERED_W
+            for kind, states in (("idle", {"idle"}), ("broken", {"fault", "out_of_service"})):
+                spans = [(s.from_utc_ms, s.to_utc_ms) for s in self.of("statuses")
+                         if s.connector_id == place and s.state in states]  # fmt: skip
+                inner, outer = (
+                    sum(max(0, min(b, end - edge) - max(a, begin + edge)) for a, b in spans)
+                    for edge in (margin, -margin)
+                )
+                if inner < STATUS_SHORTEST_MS:
+                    continue
+                certain = outer == end - begin + 2 * margin or energy * 3600 > (end - begin - inner) * most
+                cause = f"{kind}_while_delivering" if certain else f"called_{kind}_in_session"
+                self._name("R29", cause, record, expected=end - begin, found=inner, tolerance=margin)
 
     def _r12(self) -> None:
         for order in self.orders:

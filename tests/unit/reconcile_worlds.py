@@ -10,6 +10,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from anxin.domain.connector_status import StatusSpan
 from anxin.domain.meter_record import MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
 from anxin.domain.register import Connector, Meter, MeterKey, Seal, Tariff, TariffPeriod, Verification
@@ -64,6 +65,7 @@ def random_world(rng: Random) -> World:
             at = _session(world, rng, chance, place, at)
     _mischief(world, rng, chance)
     _totals(world, rng, chance)
+    _statuses(world, rng, chance)
     for name in ("orders", "records"):
         if chance(0.3):
             rng.shuffle(world.values.get(name, []))
@@ -346,3 +348,21 @@ def _totals(world: World, rng: Random, chance: Chance) -> None:
         world.add("operator_totals", total)
         if chance(0.3):
             world.add("operator_totals", replace(total, source_row=2))
+
+
+def _statuses(world: World, rng: Random, chance: Chance) -> None:
+    """What connectors were called around their records: rightly, wrongly, or not at all; spans do not overlap."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for record in world.values.get("records", []):
+        begin, end = record.begin_utc_ms, record.end_utc_ms
+        place = record.connector_id or (f"C{record.meter_id[1]}" if record.meter_id else None)
+        if place is None or begin is None or end is None or chance(0.5):
+            continue
+        edges = [begin + rng.choice((-HOUR, -4 * MINUTE, 0, 4 * MINUTE, 4 * MINUTE + 1, 20 * MINUTE))]
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            edges.append(edges[-1] + rng.choice((10 * MINUTE, 10 * MINUTE - 1, 30 * MINUTE, HOUR, 5 * HOUR)))
+        for since, until in pairwise(edges):
+            if all(until <= a or b <= since for a, b in spans.setdefault(place, [])):
+                spans[place].append((since, until))
+                state = rng.choice(("idle", "idle", "fault", "out_of_service", "charging", "offline", "unknown"))
+                world.add("statuses", StatusSpan(place, state, since, until, len(spans[place])))

@@ -116,3 +116,15 @@ class StatusRun:
     received_utc_ms: int
     message_index: int
     sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSpan:
+    """What a connector was called from one moment to another: `state` is a State's value, `message_index` the message
+    in the evidence log that says it."""
+
+    connector_id: str
+    state: str
+    from_utc_ms: int
+    to_utc_ms: int
+    message_index: int

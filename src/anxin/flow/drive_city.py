@@ -69,12 +69,14 @@ class Driver:
         if done >= len(events):
             return
         clock = clock_from(time.time(), events.at(done), self.speed)
-        # Nobody tells now how a connector was yesterday: each says how it is, and from then on what changes.
-        told_s = clock.shown_s
+        # Nobody tells now how a connector was yesterday, and what it does is said when it happens, however far behind
+        # the uploads are: each says how it is, and from then on what changes.
+        told_s = time.time()
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
             meters = MeterClient(client, self.tally)
             operators = {o: OperatorClient(client, o, values, self.tally) for o, values in self.secrets.items()}
             introduced = asyncio.create_task(self._introduce(told_s, operators))
+            telling = asyncio.create_task(self._tell(told_s, introduced, meters, operators))
             try:
                 while done < len(events):
                     due = events.due(done, clock.at(time.time()))
@@ -85,17 +87,38 @@ class Driver:
                     part: list[int] = []
                     number = done
                     while number < due and len(part) < BATCH:
-                        if not events.is_status(number) or events.at(number) > told_s:
+                        if not events.is_status(number):
                             part.append(number)
                         number += 1
-                    if number >= len(events) or any(events.is_status(n) for n in part):
-                        await introduced  # what changes is said after what was
+                    if number >= len(events):
+                        await introduced
+                    if telling.done():
+                        telling.result()  # what broke it breaks the driver too
                     await self._send(part, meters, operators)
                     done = number
                     _note(self.folder / "position", str(done))
                     await asyncio.sleep(max(0.0, len(part) / self.rate_per_s - (time.monotonic() - started)))
             finally:
                 introduced.cancel()
+                telling.cancel()
+
+    async def _tell(
+        self,
+        since_s: float,
+        introduced: asyncio.Task[None],
+        meters: MeterClient,
+        operators: dict[str, OperatorClient],
+    ) -> None:
+        """Say what changes at connectors when it happens, after what was is said."""
+        await introduced
+        number = self.events.due(0, since_s)
+        while number < len(self.events):
+            due = self.events.due(number, time.time())
+            changes = [n for n in range(number, due) if self.events.is_status(n)]
+            for first in range(0, len(changes), BATCH):
+                await self._send(changes[first : first + BATCH], meters, operators)
+            number = due
+            await asyncio.sleep(IDLE_S)
 
     async def _introduce(self, now_s: float, operators: dict[str, OperatorClient]) -> None:
         """Each operator declares his stations, and says how each connector is."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from anxin.domain.batch import JudgedRecord, Side
 from anxin.domain.errors import EngineError, StoreError
-from anxin.domain.meter_record import MeterSession
+from anxin.domain.meter_record import Clock, MeterSession
 from anxin.domain.source import Deviation, Reject, Source
 from anxin.flow.audit_files import SOFTWARE
 from anxin.flow.conflicts import keep_conflicts
@@ -37,12 +37,14 @@ from anxin.flow.platform import Platform
 from anxin.flow.standing import keep_standing
 from anxin.flow.statuses import Said, keep_statuses
 from anxin.reconcile.policy import Policy, load_policy
+from anxin.reconcile.rules.r29_called_otherwise import WRONG, margin_ms
 from anxin.store import facts as store
 from anxin.store import messages, verdicts
 from anxin.store.declarations import put_declarations
 from anxin.store.erasure import erased_transactions
 from anxin.store.facts import HOUR_MS, OPERATOR, SignedFact, Touch
 from anxin.store.reports import put_reports
+from anxin.store.statuses import records_ended_after
 from anxin.store.surveillance import note
 from anxin.trust.verify import judge_signed
 
@@ -53,6 +55,7 @@ MAX_PLACES = 1_000
 MAX_SPAN_MS = 2 * 86_400_000
 #: Operators whose totals are compared in one step: whole days of orders each, so that nobody waits for all of them.
 MAX_TOTALS = 4
+WRONG_STATES = frozenset(state for states in WRONG.values() for state in states)
 #: Pause where nothing is to be done.
 IDLE_S = 0.1
 #: Pause after the database failed.
@@ -135,7 +138,9 @@ class Judge:
                 # What was erased cannot be decoded again; its facts stay.
                 store.forget_messages(connection, [d.index for d in decoded])
             self._keep_orders(connection, decoded)
+            self._keep_statuses(connection, decoded)
             touches = self._keep_records(connection, judged, wanted)
+            touches += self._touches_of_statuses(connection, decoded)
             touches += self._keep_unsigned(connection, decoded)
             touches += [t for d in decoded for t in self._touches_of_orders(d)]
             since = self._keep_reports(connection, decoded, now)
@@ -169,7 +174,6 @@ class Judge:
             [(d.index, p) for d in decoded for p in d.batch.order_periods],
             [(d.index, t) for d in decoded for t in d.batch.operator_totals],
         )
-        self._keep_statuses(connection, decoded)
         rejects = (
             (d.index, d.message.sender, r.source.row, Deviation(r.rule, "rejected when judged", r.message, r.field))
             for d in decoded
@@ -187,6 +191,21 @@ class Judge:
             detail = f"connector {s.report.connector_id[:40]} is another operator's"
             reject = Reject(Source(source_of(s.message_index), 1), "admission.tenant", detail, "ConnectorID")
             by_index[s.message_index].batch.rejects.append(reject)
+
+    def _touches_of_statuses(self, connection: object, decoded: Sequence[Decoded]) -> list[Touch]:
+        """Where a word speaks of a time that a record covers already, what R29 said of the record may change."""
+        margin = margin_ms(self.policy, Clock.INFORMATIVE)
+        words: dict[str, int] = {}
+        for report in (s for d in decoded for s in d.statuses):
+            # A word on an idle or broken connector matters in the midst of a session, another also right after it.
+            low = report.at_utc_ms + (margin if report.state in WRONG_STATES else -margin)
+            words[report.connector_id] = min(low, words.get(report.connector_id, low))
+        asked = [
+            (place, meter, low)
+            for place, low in words.items()
+            for meter in ([m.meter_id for m in self.slices.meters_of(place)] or [None])
+        ]
+        return [Touch(*row) for row in records_ended_after(connection, asked)] if asked else []
 
     def _keep_records(
         self, connection: object, judged: list[tuple[int, int, JudgedRecord]], taken: Sequence[int]

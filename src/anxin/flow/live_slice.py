@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from anxin.domain.connector_status import StatusSpan
 from anxin.domain.finding import Finding
-from anxin.domain.register import Register
+from anxin.domain.register import Meter, Register
 from anxin.flow.audit_files import SOFTWARE
 from anxin.flow.book_files import keep_book, load_book
 from anxin.flow.intake import now_utc_ms
@@ -22,6 +23,7 @@ from anxin.reconcile.facts import VALUES, Facts, table_of, table_schema
 from anxin.reconcile.policy import Policy
 from anxin.reconcile.prepared import PreparedBook
 from anxin.reconcile.sentences import finding_of
+from anxin.store import statuses
 from anxin.store.database import Database
 from anxin.store.facts import OPERATOR, Touch
 from anxin.store.slices import Slice, slice_of_operator, slice_of_places
@@ -30,8 +32,10 @@ from anxin.store.verdicts import Scope, Standing, Verdict
 DAY_MS = 86_400_000
 MEMORY_LIMIT = "4GB"
 #: Facts that came in. All of these streams are there, even if a slice has no row of one.
-STREAMS = frozenset({"orders", "order_periods", "records", "record_periods", "record_findings"})
+STREAMS = frozenset({"orders", "order_periods", "records", "record_periods", "record_findings", "statuses"})
 TOTALS_STREAMS = frozenset({"orders", "operator_totals"})
+#: Statuses are looked at so long before a record begins and after it ends: more than clocks may be wrong by.
+STATUS_AROUND_MS = 3_600_000
 #: The rule that compares whole days of an operator has a slice of its own.
 TOTALS_RULE = "R25"
 
@@ -84,6 +88,10 @@ class SliceJudge:
         self.connector_of_meter = {m.meter_id: m.connector_id for m in register.meters}
         self._version = directory.version.register
 
+    def meters_of(self, connector_id: str) -> Sequence[Meter]:
+        """Return the meters that the register has at a connector."""
+        return self._local.meters_of.get(connector_id, ())
+
     def judge(self, database: Database, touches: Sequence[Touch], as_of_utc_ms: int) -> JudgedSlice | None:
         """Return verdicts and findings for these places around the times that they were touched at."""
         if not touches:
@@ -96,6 +104,7 @@ class SliceJudge:
         low = min(t.from_utc_ms for t in touches)
         high = max(t.to_utc_ms for t in touches)
         found = slice_of_places(database, places, meters, low - self.window_ms, high + self.window_ms)
+        found.statuses = self._statuses(database, found)
         # The neighbours on both sides of a change are judged anew with it; the rest of the slice is only looked at.
         scope = Scope(places, low - self.window_ms // 2, high + self.window_ms // 2)
         sessions, findings = self._run(found, STREAMS | self._present, as_of_utc_ms, self._rules)
@@ -166,6 +175,18 @@ class SliceJudge:
     def standing(self, as_of_utc_ms: int) -> Standing:
         """Return under what a judgement at this moment is given."""
         return Standing(self.policy.sha256, SOFTWARE, as_of_utc_ms, now_utc_ms())
+
+    def _statuses(self, database: Database, found: Slice) -> list[StatusSpan]:
+        """What the connectors of these records were called around the time of each connector's records."""
+        wanted: dict[str, tuple[int, int]] = {}
+        for r in found.records:
+            place = r.connector_id or self.connector_of_meter.get(r.meter_id or "")
+            if place is None or r.begin_utc_ms is None or r.end_utc_ms is None:
+                continue
+            low, high = r.begin_utc_ms - STATUS_AROUND_MS, r.end_utc_ms + STATUS_AROUND_MS
+            known = wanted.get(place, (low, high))
+            wanted[place] = min(low, known[0]), max(high, known[1])
+        return statuses.spans_around(database, wanted, self.policy.int("occupancy.silence")) if wanted else []
 
     def _place(self, session: dict[str, Any]) -> str | None:
         if session["connector_id"]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from anxin.domain.connector_status import StatusSpan
 from anxin.domain.meter_record import MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
 from anxin.domain.register import (
@@ -38,6 +39,7 @@ VALUES: dict[str, type] = {
     "records": MeterSession,
     "record_periods": RecordPeriod,
     "record_findings": RawFinding,
+    "statuses": StatusSpan,
     "operators": Operator,
     "stations": Station,
     "connectors": Connector,

@@ -64,6 +64,7 @@ NEEDS = (
     Word("operator_totals", "运营商合计", "operator totals"),
     Word("order_periods", "订单分时明细", "order periods"),
     Word("record_periods", "计量分时明细", "record periods"),
+    Word("statuses", "接口状态", "connector statuses"),
     Word("messages", "平台报文", "messages at the platform's doors"),
 )
 

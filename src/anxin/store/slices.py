@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from anxin.domain.connector_status import StatusSpan
 from anxin.domain.meter_record import MeterSession, RecordPeriod
 from anxin.domain.order import OperatorTotal, Order, OrderPeriod
 from anxin.store.database import Database
@@ -32,6 +33,7 @@ class Slice:
     records: list[MeterSession] = field(default_factory=list)
     record_periods: list[RecordPeriod] = field(default_factory=list)
     record_findings: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[StatusSpan] = field(default_factory=list)
 
 
 def slice_of_places(

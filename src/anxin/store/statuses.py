@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from anxin.domain.connector_status import STATE_CODES, STATES, StatusRun
+from anxin.domain.connector_status import STATE_CODES, STATES, StatusRun, StatusSpan
 from anxin.store.database import Database
 
 #: A connector and, where the register does not know it, the sender whose word it is; else an empty text.
@@ -160,6 +160,45 @@ def history(database: Database, connector_id: str, from_utc_ms: int, to_utc_ms: 
             {"id": connector_id, "from": from_utc_ms, "to": to_utc_ms, "limit": limit},
         ).fetchall()
     return [StatusRun(STATES[r[0]], *r[1:]) for r in rows]
+
+
+def spans_around(database: Database, wanted: Mapping[str, tuple[int, int]], silence_ms: int) -> list[StatusSpan]:
+    """Return what registered connectors were called within a span each; silence beyond `silence_ms` is left out."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select n.connector_id, c.state, greatest(c.at_utc_ms, w.low), least(w.high,"
+            "   lead(c.at_utc_ms) over (partition by n.connector_id order by c.at_utc_ms),"
+            "   greatest(c.heard_utc_ms, case when l.at_utc_ms = c.at_utc_ms then l.heard_utc_ms end) + %(silence)s),"
+            "   c.message_index"
+            " from unnest(%(ids)s::text[], %(lows)s::bigint[], %(highs)s::bigint[]) as w (id, low, high)"
+            " join connector_number n on n.connector_id = w.id and n.apart_of = ''"
+            " cross join lateral (select coalesce((select max(at_utc_ms) from status_change p"
+            "   where p.connector_no = n.connector_no and p.at_utc_ms <= w.low), w.low) as since) s"
+            " join status_change c on c.connector_no = n.connector_no"
+            "   and c.at_utc_ms >= s.since and c.at_utc_ms < w.high"
+            " left join connector_status l on l.connector_no = n.connector_no order by 1, 3",
+            {
+                "ids": list(wanted),
+                "lows": [low for low, _ in wanted.values()],
+                "highs": [high for _, high in wanted.values()],
+                "silence": silence_ms,
+            },
+            binary=True,
+        ).fetchall()
+    return [StatusSpan(r[0], STATES[r[1]].value, *r[2:]) for r in rows if r[2] < r[3]]
+
+
+def records_ended_after(connection: Any, words: Sequence[tuple[str, str | None, int]]) -> list[tuple[str, int, int]]:
+    """Return (place, earliest begin, latest end) of records that end after a moment, for (place, meter, moment)."""
+    rows = connection.execute(
+        "select w.place, min(coalesce(r.begin_utc_ms, r.end_utc_ms)), max(r.end_utc_ms)"
+        " from unnest(%s::text[], %s::text[], %s::bigint[]) as w (place, meter, moment) cross join lateral ("
+        "   select begin_utc_ms, end_utc_ms from fact_record where connector_id = w.place and end_utc_ms >= w.moment"
+        "   union all select begin_utc_ms, end_utc_ms from fact_record where meter_id = w.meter"
+        "   and end_utc_ms >= w.moment) r group by w.place",
+        ([p for p, _, _ in words], [m for _, m, _ in words], [at for _, _, at in words]),
+    )
+    return [(r[0], r[1], r[2]) for r in rows]
 
 
 def _columns(runs: Sequence[tuple[int, StatusRun]]) -> tuple[list[int], ...]:
