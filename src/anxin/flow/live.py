@@ -200,11 +200,8 @@ class Judge:
             # A word on an idle or broken connector matters in the midst of a session, another also right after it.
             low = report.at_utc_ms + (margin if report.state in WRONG_STATES else -margin)
             words[report.connector_id] = min(low, words.get(report.connector_id, low))
-        asked = [
-            (place, meter, low)
-            for place, low in words.items()
-            for meter in ([m.meter_id for m in self.slices.meters_of(place)] or [None])
-        ]
+        asked: list[tuple[str, str | None, int]] = [(place, None, low) for place, low in words.items()]
+        asked += [(p, m.meter_id, low) for p, low in words.items() for m in self.slices.meters_of(p)]
         return [Touch(*row) for row in records_ended_after(connection, asked)] if asked else []
 
     def _keep_records(

@@ -189,11 +189,14 @@ def spans_around(database: Database, wanted: Mapping[str, tuple[int, int]], sile
 
 
 def records_ended_after(connection: Any, words: Sequence[tuple[str, str | None, int]]) -> list[tuple[str, int, int]]:
-    """Return (place, earliest begin, latest end) of records that end after a moment, for (place, meter, moment)."""
+    """Return (place, earliest begin, latest end) of records that end after a moment, for (place, meter, moment).
+
+    A row with a meter looks for records of the meter alone, one without for those of the place."""
     rows = connection.execute(
         "select w.place, min(coalesce(r.begin_utc_ms, r.end_utc_ms)), max(r.end_utc_ms)"
         " from unnest(%s::text[], %s::text[], %s::bigint[]) as w (place, meter, moment) cross join lateral ("
-        "   select begin_utc_ms, end_utc_ms from fact_record where connector_id = w.place and end_utc_ms >= w.moment"
+        "   select begin_utc_ms, end_utc_ms from fact_record where connector_id = w.place and w.meter is null"
+        "   and end_utc_ms >= w.moment"
         "   union all select begin_utc_ms, end_utc_ms from fact_record where meter_id = w.meter"
         "   and end_utc_ms >= w.moment) r group by w.place",
         ([p for p, _, _ in words], [m for _, m, _ in words], [at for _, _, at in words]),
