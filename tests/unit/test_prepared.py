@@ -7,8 +7,10 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from anxin.flow.book_files import keep_book, load_book
+from anxin.reconcile import prepared
 from anxin.reconcile.engine import DuckDBEngine
 from anxin.reconcile.facts import Facts
 from anxin.reconcile.judge import judge
@@ -23,6 +25,26 @@ def said(sessions: pa.Table, findings: pa.Table) -> tuple[list[Any], list[Any]]:
         return sorted((sorted(row.items()) for row in table.to_pylist()), key=repr)
 
     return plain(sessions), plain(findings)
+
+
+def test_a_book_says_the_same_before_and_after_its_tables_were_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "RENEW_AFTER", 3)
+    engine, plain = DuckDBEngine(tmp_path / "a", optimise=False), DuckDBEngine(tmp_path / "b")
+    book = PreparedBook(load_policy(), engine)
+    try:
+        for number in range(8):
+            values = merged_values([random_world(Random(f"renewed/{number}/{n}")).values for n in range(12)])
+            moment = engine.load_arrow("moment", pa.table({"as_of_utc_ms": pa.array([AS_OF], pa.int64())}))
+            loaded = facts_on(engine, values, None)
+            verdicts = judge(facts_on(plain, values, AS_OF), load_policy(), plain)
+            expected = said(plain.rows(verdicts.sessions), plain.rows(verdicts.findings))
+            facts = Facts(loaded.tables, loaded.present, moment.as_of_utc_ms.as_scalar())
+            assert said(*book.judge(facts)) == expected, number
+    finally:
+        engine.close()
+        plain.close()
 
 
 def test_statements_made_on_some_worlds_serve_for_others(tmp_path: Path) -> None:

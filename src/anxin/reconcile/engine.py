@@ -74,19 +74,30 @@ class DuckDBEngine:
                 # On some hundred rows a better plan takes longer to find than the written one to run.
                 self._con.raw_sql("PRAGMA disable_optimizer")
         self._loaded: dict[str, tuple[pa.Schema, Any]] = {}
+        self._prepared = 0
 
     def load_arrow(self, name: str, table: pa.Table) -> Any:
         # Straight to DuckDB: a table of the same columns needs no new look at its schema, which costs more than rows.
+        # It is the same table as before, too: what was prepared on it need not be bound again.
         connection = self._con.con
+        schema, handle = self._loaded.get(name, (None, None))
+        again = schema is not None and schema.equals(table.schema)
         with _declared(name):
             connection.register("incoming", table)
-            connection.execute(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS SELECT * FROM incoming')
+            if again:
+                connection.execute(f'DELETE FROM "{name}"')
+                connection.execute(f'INSERT INTO "{name}" SELECT * FROM incoming')
+            else:
+                connection.execute(f'CREATE OR REPLACE TABLE "{_checked(name)}" AS SELECT * FROM incoming')
             connection.unregister("incoming")
-            schema, handle = self._loaded.get(name, (None, None))
-            if schema is None or not schema.equals(table.schema):
+            if not again:
                 handle = self._con.table(name)
                 self._loaded[name] = (table.schema, handle)
         return handle
+
+    def forget_loaded(self) -> None:
+        """Let every table be made anew when it is loaded next: rows that were deleted keep their room until then."""
+        self._loaded.clear()
 
     def load_parquet(self, name: str, paths: Sequence[Path], number: str | None) -> Any:
         # Each file is numbered on from the rows of those before it: file_row_number keeps the file's own order
@@ -125,6 +136,27 @@ class DuckDBEngine:
         """Run a statement that `stage_sql` made."""
         with _declared(statement[:60]):
             self._con.raw_sql(statement)
+
+    def prepare(self, statement: str) -> tuple[str, str]:
+        """Return what `run_again` takes: a statement of `stage_sql`, whose table is there, to be run without being read
+        and bound again. That is six sevenths of its time on some rows."""
+        head, query = statement.split(" AS ", 1)
+        name = head.removeprefix("CREATE OR REPLACE TABLE ")
+        self._prepared += 1
+        with _declared(statement[:60]):
+            self._con.con.execute(f"PREPARE stage_{self._prepared} AS INSERT INTO {name} {query}")
+        return f"DELETE FROM {name}", f"EXECUTE stage_{self._prepared}"
+
+    def run_again(self, prepared: tuple[str, str]) -> None:
+        """Stage a prepared expression from the rows that its tables hold now."""
+        with _declared(prepared[0]):
+            for statement in prepared:
+                self._con.con.execute(statement)
+
+    def unprepare(self, prepared: tuple[str, str]) -> None:
+        """Give back a prepared statement."""
+        with _declared(prepared[0]):
+            self._con.con.execute(f"DEALLOCATE {prepared[1].removeprefix('EXECUTE ')}")
 
     def ask(self, query: str) -> pa.Table:
         """Return the rows of a query that `query_sql` made."""

@@ -5,6 +5,9 @@ change from slice to slice, the expressions hardly ever: shortcuts are never tak
 asks the engine is whether a repeated step has settled. So the statements are remembered by the answers so far; an
 answer that was not met before runs the book in full, and is remembered too.
 
+A way that is gone a second time is prepared in the engine: its statements fill the tables that stand there. After
+RENEW_AFTER slices all of it is made anew, so that the room of rows long deleted is given back.
+
     answers so far ─▶ statements to run, and the next question (none: sessions and findings are there)
 """
 
@@ -28,6 +31,8 @@ MAX_WAYS = 1_000
 #: Rounds of a repeated step before the judge asks whether it has settled: a group of more than a few orders and records
 #: is rare, and a round on a slice costs a few milliseconds.
 ROUNDS = 4
+#: Slices until the tables are made anew: 500 slices leave some megabytes behind, and to prepare takes a second.
+RENEW_AFTER = 500
 Answers = tuple[Any, ...]
 
 
@@ -38,6 +43,7 @@ class _Segment:
     statements: list[str] = field(default_factory=list)
     question: str | None = None
     results: tuple[str, str] | None = None
+    prepared: list[tuple[str, str]] = field(default_factory=list)
 
 
 class PreparedBook:
@@ -53,19 +59,41 @@ class PreparedBook:
         self.ways = 0
         self._segments: dict[Answers, _Segment] = {}
         self._tables: dict[str, pa.Table] = {}
+        self._slices = 0
 
     def judge(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
         """Return sessions (by session_no) and findings, as `judge` would leave them."""
         answers: Answers = ()
+        self._slices += 1
+        if self._slices % RENEW_AFTER == 0:
+            self._unprepare()
+            self.engine.forget_loaded()
+            for name, table in self._tables.items():
+                self.engine.load_arrow(name, table)
         while (segment := self._segments.get(answers)) is not None:
-            for statement in segment.statements:
-                self.engine.run(statement)
+            self._run(segment)
             if segment.results is not None:
                 return self.engine.ask(segment.results[0]), self.engine.ask(segment.results[1])
             if segment.question is None:
                 break
             answers = (*answers, _answer(self.engine.ask(segment.question)))
         return self._learn(facts)
+
+    def _run(self, segment: _Segment) -> None:
+        """Run a segment's statements. Only where all of its tables stand can they be prepared for the next time."""
+        if segment.prepared:
+            for one in segment.prepared:
+                self.engine.run_again(one)
+            return
+        for statement in segment.statements:
+            self.engine.run(statement)
+        segment.prepared = [self.engine.prepare(statement) for statement in segment.statements]
+
+    def _unprepare(self) -> None:
+        for segment in self._segments.values():
+            for one in segment.prepared:
+                self.engine.unprepare(one)
+            segment.prepared = []
 
     def dump(self) -> bytes:
         """Return what was prepared as JSON, for a book of the same policy, rules, facts and code."""
@@ -87,6 +115,8 @@ class PreparedBook:
         self.ways = sum(s.results is not None for s in segments.values())
 
     def _learn(self, facts: Facts) -> tuple[pa.Table, pa.Table]:
+        # It makes the book's tables anew, and what was prepared on the old ones is bound to them.
+        self._unprepare()
         if self.ways >= MAX_WAYS:
             self._segments.clear()
             self.ways = 0
