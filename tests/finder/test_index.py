@@ -196,3 +196,16 @@ def test_states_change_while_questions_are_asked() -> None:
     index.put(Word(r.connector_id, State.CHARGING, 9, 9) for r in rows)
     assert index.nearest(Point(114.5, 22, Crs.WGS84), 1, Wish(free=True)) == []
     assert index._blocks.free.tolist() == [0] * len(index._blocks.free)
+
+
+def test_a_few_among_very_many_are_found_from_anywhere() -> None:
+    """Rare ones far apart: steps grow until a pass over everything, and nobody comes twice."""
+    rng = np.random.default_rng(9)
+    places = np.stack([rng.uniform(100, 120, 30_000), rng.uniform(22, 40, 30_000)], axis=1).tolist()
+    rows = [Row(f"C{n:05d}", Point(lon, lat, Crs.WGS84), 480_000 if n % 5_000 == 7 else 7_000,
+                "DC" if n % 2 else "AC", f"O{n % 90}") for n, (lon, lat) in enumerate(places)]  # fmt: skip
+    index = Index(rows)
+    for place in [(110.0, 30.0), (-70.0, -30.0), (101.0, 39.0)]:
+        for wish in (Wish(480_000), Wish(480_000, "AC"), Wish(0, "DC", None, frozenset({"O7"})), Wish()):
+            question = (Point(*place, Crs.WGS84), 20, wish, -1)
+            check(index.nearest(*question), rows, {}, set(), question)

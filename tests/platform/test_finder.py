@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from anxin.cli.main import main
 from anxin.domain.connector_status import State
 from anxin.domain.coordinates import Crs, Point, distance_m
 from anxin.domain.register import Tariff, TariffPeriod
@@ -20,10 +21,12 @@ from anxin.finder.index import Wish
 from anxin.finder.prices import prices_at
 from anxin.flow import enrol
 from anxin.flow.finder import Asked, Finder, find
-from anxin.flow.finder_documents import e4_text
+from anxin.flow.finder_documents import e4_text, found_document
 from anxin.flow.platform import Platform
+from anxin.formats.register import load_register
 from tests.platform.public_world import CHARGING, FAULT, HERE, IDLE, OFFLINE, OP, known, public_register, say
 from tests.platform.web import serving
+from tests.vectors.shared import SHARED
 
 NEAREST = "/public/v1/connectors/nearest"
 
@@ -242,3 +245,25 @@ def test_prices_are_exact_text() -> None:
     assert [e4_text(v) for v in (0, 1, 10, 3_512, 10_000, 14_001, 123_400)] == [
         "0.00", "0.0001", "0.001", "0.3512", "1.00", "1.4001", "12.34",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(
+    not (SHARED / "data" / "shenzhen_urbanev" / "inf.csv").is_file(),
+    reason="the public data sets are not here (set SHARED to their folder)",
+)
+def test_the_second_city_loads_and_keeps_its_gaps(platform: Platform, tmp_path: Path) -> None:
+    made = tmp_path / "shenzhen.json"
+    assert main(["city", "urbanev", str(SHARED / "data" / "shenzhen_urbanev" / "inf.csv"), "--out", str(made)]) == 0
+    register = load_register(made.read_bytes(), "shenzhen.json")
+    enrol.enrol_register(platform.database, platform.vault, register, [])
+    platform.refresh()
+    finder = Finder(platform)
+    finder.refresh()
+    assert len(finder.snapshot.sites) == 1_362
+    now, found = find(finder, Asked(Point(*HERE, Crs.WGS84), 20, Wish()))
+    document = found_document(finder, now, found)["connectors"]
+    distances = [c["distance_m"] for c in document]
+    assert distances == sorted(distances)
+    assert 0 < distances[-1] < 3_000
+    assert {(c["power_kw"], c["current"], c["state"], c["price"]) for c in document} == {(None, None, "unknown", None)}
+    assert find(finder, Asked(Point(*HERE, Crs.WGS84), 20, Wish(least_power_w=1)))[1] == []

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,13 @@ import pytest
 import shapely
 
 from anxin.domain.connector_status import State
+from anxin.domain.coordinates import Crs, Point
 from anxin.domain.errors import BusyError
+from anxin.domain.register import Connector, Operator, Station
 from anxin.faces.open_data import Downloads
+from anxin.finder.index import Index, Row
+from anxin.flow import open_data
+from anxin.flow.finder import Finder, Site, Snapshot
 from anxin.flow.platform import Platform
 from anxin.formats.ocpi_published import STATUS, object_id
 from tests.platform.public_world import CHARGING, FAULT, IDLE, OFFLINE, OP, known, say
@@ -241,3 +247,36 @@ def test_the_catalogue_names_everything(url: str) -> None:
     assert (found["stations"], found["connectors"], found["stations_without_place"]) == (4, 8, 1)
     for address in found["data"].values():
         assert get(address, params={"lat": 22, "lon": 114, "crs": "WGS-84"}).status_code == 200
+
+
+def test_a_large_city_goes_out_in_small_pieces(platform: Platform) -> None:
+    finder, stations, plugs = Finder(platform), 5_000, 4
+    sites = {}
+    for n in range(stations):
+        place = Point(113 + n / 10_000, 22.5, Crs.WGS84)
+        name = f"S{n:05d}"
+        connectors = tuple(Connector(f"{name}-{p}", name, name, "O", 7_000, "AC") for p in range(plugs))
+        station = Station(name, "O", f"{n} 号站", None, "113", "22.5", "WGS-84")
+        sites[name] = Site(station, Operator("O", "运营商"), place, place, None, None, connectors, 1_000)
+    rows = [Row(c.connector_id, s.wgs84, 7_000, "AC", "O") for s in sites.values() for c in s.connectors]
+    finder.snapshot = Snapshot(1, sites, Index(rows), 0, 1_000)
+    for write in (open_data.geojson, open_data.table):
+        for kind in ("static", "dynamic"):
+            tracemalloc.start()
+            sizes = [len(piece) for piece in write(finder, kind)]
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert len(sizes) >= stations / open_data.PIECE
+            assert max(sizes) < 400_000
+            assert peak < 4_000_000 < sum(sizes) * 4
+    document = json.loads(b"".join(open_data.geojson(finder, "dynamic")))
+    assert len(document["features"]) == stations
+    assert sum(len(f["properties"]["connectors"]) for f in document["features"]) == stations * plugs
+    seen: list[str] = []
+    while True:
+        page, total = open_data.locations(finder, len(seen), open_data.MAX_PAGE)
+        assert total == stations
+        if not page:
+            break
+        seen += [location["id"] for location in page]
+    assert seen == list(sites)

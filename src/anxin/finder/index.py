@@ -27,6 +27,8 @@ from anxin.domain.coordinates import EARTH_RADIUS_M, Crs, Point
 BLOCK_ROWS = 256
 #: Blocks of the first step, and how many times more each step takes.
 FIRST_BLOCKS, STEP_FACTOR = 8, 4
+#: From one block in so many on, all are passed over.
+FLAT_SHARE = 4
 #: The most connectors of one answer.
 MAX_NEAREST = 200
 #: Metres that a ball is taken wider than reckoned, so that rounding never ends a search too early.
@@ -104,7 +106,8 @@ class _Blocks:
     centre: Floats
     radius: Floats
     static: npt.NDArray[np.uint8]
-    most_power: npt.NDArray[np.int32]
+    #: The greatest power of a block by the kinds of current that a wish names: any, AC, DC.
+    most_power: dict[int, npt.NDArray[np.int32]]
     operators: npt.NDArray[np.uint64]
     free: npt.NDArray[np.int32]
 
@@ -250,7 +253,9 @@ class _Test:
     def blocks(self, b: _Blocks) -> npt.NDArray[np.bool_]:
         """Return which blocks may hold what is wished."""
         static = self.bits & ~FREE
-        able: npt.NDArray[np.bool_] = (b.static & static == static) & (b.most_power >= self.least_power_w)
+        able: npt.NDArray[np.bool_] = (b.static & static == static) & (
+            b.most_power[self.bits & (AC | DC)] >= self.least_power_w
+        )
         if self.bits & FREE:
             able &= b.free > 0
         if self.operators is not None:
@@ -259,12 +264,19 @@ class _Test:
 
     def slots(self, b: _Blocks, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the rows of blocks that are what is wished."""
-        # The powers of empty rows are -1.
-        fits = b.power[blocks] >= max(self.least_power_w, 0)
+        # Where most is visited, a pass over everything is quicker than gathering it.
+        everything = len(blocks) * FLAT_SHARE >= len(b.power)
+        power, bits = (b.power, b.bits) if everything else (b.power[blocks], b.bits[blocks])
+        fits = power >= max(self.least_power_w, 0)  # the powers of empty rows are -1
         if self.bits:
-            fits &= b.bits[blocks] & np.uint8(self.bits) == self.bits
-        row, place = np.nonzero(fits)
-        found = blocks[row] * BLOCK_ROWS + place
+            fits &= bits & np.uint8(self.bits) == self.bits
+        found = np.flatnonzero(fits)
+        if everything:
+            chosen = np.zeros(len(b.power), bool)
+            chosen[blocks] = True
+            found = found[chosen[found // BLOCK_ROWS]]
+        else:
+            found = blocks[found // BLOCK_ROWS] * BLOCK_ROWS + found % BLOCK_ROWS
         if self.operators is not None:
             found = found[self.operators[b.operator.reshape(-1)[found]]]
         if self.plug >= 0:
@@ -357,7 +369,8 @@ def _laid_out(
         laid([plugs.get(r.plug or "", -1) for r in rows], np.int16, -1),
         laid(list(range(len(rows))), np.int32, 0),
         centre, radius,
-        np.bitwise_or.reduce(bits, axis=1), power.max(axis=1, initial=-1),
+        np.bitwise_or.reduce(bits, axis=1),
+        {kind: np.where(bits & np.uint8(kind) == kind, power, -1).max(axis=1, initial=-1) for kind in (0, AC, DC)},
         np.bitwise_or.reduce(np.where(power >= 0, masks, np.uint64(0)), axis=1),
         np.zeros(len(bits), np.int32),
     )  # fmt: skip
