@@ -254,6 +254,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=2_000)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--load-seconds", type=int, default=120)
+    parser.add_argument(
+        "--algorithm", default="", help="flood with records of this signature alone; default: all, half SM2"
+    )
     parser.add_argument("--data", type=Path, default=BUILD / "platform")
     args = parser.parse_args()
     folder = args.data.resolve()
@@ -268,13 +271,18 @@ def main() -> None:
         print("enrol", file=sys.stderr)
         secrets, token = enrolled(platform, options)
         platform.database.close()
-        document: dict[str, Any] = {"stored": args.stored, "chargers": args.chargers, "limits": limits(server.url)}
+        document: dict[str, Any] = {
+            "stored": args.stored,
+            "chargers": args.chargers,
+            "algorithm": args.algorithm or "all",
+            "limits": limits(server.url),
+        }
         print(json.dumps(document["limits"]), file=sys.stderr)
     finally:
         server.stop()
     rate = SESSIONS_PER_CHARGER_DAY * 14_000 * BUSIEST_HOUR / 3_600
     some = sessions(city, int(12 * rate * args.load_seconds))
-    lines = record_lines(city, {line for s in some for line in s.lines})
+    lines = record_lines(city, {line for s in some for line in s.lines}, args.algorithm)
     with socket.socket() as s, socket.socket() as t:
         s.bind((HOST, 0))
         t.bind((HOST, 0))

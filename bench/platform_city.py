@@ -70,9 +70,14 @@ def sessions(city: Path, count: int) -> list[Session]:
     return sorted(found[:count], key=lambda s: (s.order["EndTime"], s.order["StartChargeSeq"]))
 
 
-def record_lines(city: Path, without: set[bytes]) -> Iterator[bytes]:
-    """Yield the lines of all records, operator by operator from the last, less those that were handed out."""
+def record_lines(city: Path, without: set[bytes], algorithm: str = "") -> Iterator[bytes]:
+    """Yield the lines of all records, operator by operator from the last, less those that were handed out; of meters
+    that sign with one algorithm where one is named (`SM2-sm2p256v1-SM3`)."""
+    keys = json.loads((city / "keys.json").read_text("utf-8"))["keys"] if algorithm else []
+    meters = {k["meter_id"] for k in keys if k.get("algorithm") == algorithm}
     for path in sorted((city / "records").iterdir(), reverse=True):
         for line in path.read_bytes().splitlines():
-            if line not in without:
+            if line in without:
+                continue
+            if not algorithm or meter_envelope.parse(meter_envelope.from_line(line)).meter_id in meters:
                 yield line
