@@ -30,6 +30,7 @@ class Right(StrEnum):
     READ_DECLARATIONS = "register:declarations:read"
     READ_PULLS = "intake:pulls:read"
     READ_OCCUPANCY = "occupancy:pictures:read"
+    READ_SITING = "occupancy:siting:read"
     READ_ALARMS = "cases:alarms:read"
     HANDLE_ALARMS = "cases:alarms:handle"
     DECIDE_ALARMS = "cases:alarms:decide"

@@ -124,7 +124,7 @@ def heat_map(occupancy: Occupancy, by: str, key: str | None, month: str, zone: s
     keys = _keys(occupancy, by, key, seen)
     sums = occupancy.group_hours(by, keys, first, max(first, last)).sum(axis=0)
     cells = np.zeros((7 * 24, COLUMNS), np.int64)
-    np.add.at(cells, _weekday_hours(first, len(sums), zone), sums)
+    np.add.at(cells, weekday_hours(first, len(sums), zone), sums)
     taken = cells[:, Column.CHARGING] + cells[:, Column.OCCUPIED]
     return {
         "by": by,
@@ -264,7 +264,7 @@ def _keys(occupancy: Occupancy, by: str, key: str | None, seen: Any) -> Sequence
     return None if key is None else [key]
 
 
-def _weekday_hours(first_hour: int, count: int, zone: str) -> Ints:
+def weekday_hours(first_hour: int, count: int, zone: str) -> Ints:
     """weekday * 24 + hour of each hour by a zone's clock. An hour that a zone cuts counts with where it begins."""
     clock = _zone(zone)
     moments = [datetime.fromtimestamp((first_hour + n) * 3_600, UTC).astimezone(clock) for n in range(count)]
