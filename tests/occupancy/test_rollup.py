@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from anxin.domain.connector_status import STATE_CODES, State, StatusRun, StatusWord
 from anxin.domain.errors import InputError
-from anxin.flow.occupancy_views import _weekday_hours, window_of
+from anxin.flow.occupancy_views import weekday_hours, window_of
 from anxin.occupancy.colours import COLOURS, Colour, Thresholds, picture_of
 from anxin.occupancy.history import with_words
 from anxin.occupancy.intervals import Ints, Runs, intervals, segments_of
@@ -226,7 +226,7 @@ def test_a_window_that_is_none_is_refused(bad: tuple[str, str]) -> None:
 
 def test_hours_stand_under_the_weekday_and_hour_of_the_zone() -> None:
     sunday = int(datetime(2026, 10, 25, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()) // 3_600
-    places = _weekday_hours(sunday, 25, "Europe/Berlin").tolist()
+    places = weekday_hours(sunday, 25, "Europe/Berlin").tolist()
     assert places[:4] == [6 * 24, 6 * 24 + 1, 6 * 24 + 2, 6 * 24 + 2]
     assert places[-1] == 6 * 24 + 23
 

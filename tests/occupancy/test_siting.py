@@ -48,7 +48,9 @@ def test_what_is_offered_is_found_again_from_what_is_carried(connectors: int, pa
 @given(DEMANDS, st.integers(1, 5))
 def test_waits_are_those_of_a_count_of_single_steps(drivers: list[tuple[int, int]], connectors: int) -> None:
     demand = demand_of(drivers)
-    queue, busy, found, at = list(range(len(demand.arrival))), [], {}, 0
+    queue, at = list(range(len(demand.arrival))), 0
+    busy: list[int] = []
+    found: dict[int, int] = {}
     while queue:
         busy = [end for end in busy if end > at]
         while queue and demand.arrival[queue[0]] <= at and len(busy) < connectors:
