@@ -163,7 +163,7 @@ def _period(window: Window, zone: str) -> dict[str, Any]:
         "from_utc_ms": window.from_utc_ms,
         "to_utc_ms": window.to_utc_ms,
         "zone": zone,
-        "max_detour_m": int(MAX_DETOUR_M),
+        "max_detour_m": MAX_DETOUR_M,
     }
 
 

@@ -26,7 +26,7 @@ from anxin.occupancy.rollup import HOUR_MS, Column, counted_ms, observed_ms
 
 WEEK_HOURS = 168
 #: No driver is taken to go farther than this for a charger.
-MAX_DETOUR_M = 5_000.0
+MAX_DETOUR_M = 5_000
 EARTH_RADIUS_M = 6_371_000.0
 
 
@@ -166,7 +166,7 @@ def _sessions(hours: Ints) -> tuple[Floats, Ints]:
 
 def _to_free(cells: Sequence[str], with_room: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:
     """Metres from each cell to the nearest other one with room, by hour of the week."""
-    found = np.full(with_room.shape, MAX_DETOUR_M)
+    found = np.full(with_room.shape, float(MAX_DETOUR_M))
     points = np.radians(np.array([h3.cell_to_latlng(c) for c in cells]).reshape(len(cells), 2))
     for row, (latitude, _) in enumerate(points):
         half = np.sin((points - points[row]) / 2) ** 2
