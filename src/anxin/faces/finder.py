@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from msgspec import json
 
 from anxin.domain.coordinates import Crs, Point
-from anxin.domain.errors import LimitError
+from anxin.domain.errors import BusyError, LimitError
 from anxin.finder.index import MAX_NEAREST, Wish
 from anxin.flow.finder import Asked, Finder, find
 from anxin.flow.finder_documents import found_document
@@ -36,10 +36,13 @@ Operators = Annotated[list[Annotated[str, Query(max_length=64)]], Query(max_leng
 _JSON: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
-def public_rate(buckets: Buckets) -> Any:
-    """Return a dependency that takes one request of the caller's address, or answers 429."""
+def public_rate(finder: Finder, buckets: Buckets) -> Any:
+    """Return a dependency that takes one request of the caller's address, or answers 429; and 503 as long as the
+    register is still being read: nobody is told, and no cache keeps, that there is nothing."""
 
     def take(request: Request) -> None:
+        if not finder.ready:
+            raise BusyError("the register is still being read")
         key = address_key(request.client.host if request.client else "unknown")
         wait_s = buckets.wait_s(key)
         if wait_s > 0:
@@ -60,7 +63,7 @@ def router(finder: Finder) -> APIRouter:
 
     routes = APIRouter(prefix="/public/v1", tags=["public"], lifespan=life)
     settings = finder.platform.settings
-    rate = public_rate(Buckets(settings.finder_rate_per_s, settings.finder_burst))
+    rate = public_rate(finder, Buckets(settings.finder_rate_per_s, settings.finder_burst))
 
     @routes.get("/connectors/nearest", response_class=Response, responses=_JSON, dependencies=[rate])
     def nearest(

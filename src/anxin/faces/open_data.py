@@ -39,7 +39,7 @@ _EXPOSED = "ETag, Last-Modified, Link, X-Total-Count, X-Limit"
 def router(finder: Finder) -> APIRouter:
     """Return the routes over what a finder knows."""
     settings = finder.platform.settings
-    rate = public_rate(Buckets(settings.finder_rate_per_s, settings.finder_burst))
+    rate = public_rate(finder, Buckets(settings.finder_rate_per_s, settings.finder_burst))
     routes = APIRouter(prefix="/public/v1", tags=["public"], dependencies=[rate])
     downloads = Downloads(settings.open_data_downloads)
 

@@ -26,7 +26,7 @@ Time = Annotated[str | None, Query(pattern=TIME, max_length=40)]
 def router(finder: Finder) -> APIRouter:
     """Return the routes over what a finder knows."""
     settings = finder.platform.settings
-    rate = public_rate(Buckets(settings.finder_rate_per_s, settings.finder_burst))
+    rate = public_rate(finder, Buckets(settings.finder_rate_per_s, settings.finder_burst))
     routes = APIRouter(prefix="/public/v1/ocpi", tags=["public"], dependencies=[rate])
 
     def base(request: Request) -> str:

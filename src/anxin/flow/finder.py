@@ -95,6 +95,11 @@ class Finder:
         self._lock = threading.Lock()
         self._watch: asyncio.Task[None] | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the register has been read once."""
+        return self.snapshot.register_version >= 0
+
     async def start(self) -> None:
         """Begin to follow the database; the first look may last, and until it is done nothing is found."""
         self._watch = asyncio.create_task(self._watch_for_ever(), name="finder")
