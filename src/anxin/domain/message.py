@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DEED_ALARM = "deed.alarm"
     DEED_PEOPLE = "deed.people"
     DEED_READING = "deed.reading"
+    DEED_UPTIME = "deed.uptime"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from anxin.faces.rights import Right, allowed, tenant_of
 from anxin.flow import occupancy_views as views
 from anxin.flow.occupancy_reading import Occupancy
 from anxin.flow.platform import Platform
+from anxin.flow.uptime_claims import Claims
 
 By = Literal["city", "district", "operator", "station", "cell", "charger", "connector"]
 Kept = Literal["city", "district", "operator", "station", "cell"]
@@ -31,6 +32,7 @@ def router(platform: Platform) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/occupancy", tags=["occupancy"])
     occupancy = Occupancy(platform)
+    claims = Claims(occupancy)
     reader = Depends(allowed(platform, Right.READ_OCCUPANCY))
 
     def seen(party: Party) -> Any:
@@ -111,9 +113,10 @@ def router(platform: Platform) -> APIRouter:
 
     @routes.get("/uptime")
     def uptime(party: Party = reader, by: By = "operator", month: Month = "", zone: Zone = None) -> dict[str, Any]:
-        """Uptime in a month by SI 2023/1168 and by 23 CFR 680.116, group by group."""
+        """Uptime in a month by SI 2023/1168 and by 23 CFR 680.116, group by group; the latter also without the outages
+        that were accepted as excluded."""
         try:
-            return views.uptime(occupancy, by, month, zone or platform.settings.zone, seen(party))
+            return claims.uptime(by, month, zone or platform.settings.zone, seen(party))
         except InputError as error:
             raise HTTPException(422, str(error)) from None
 

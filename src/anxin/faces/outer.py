@@ -31,6 +31,7 @@ from anxin.faces import (
     status,
     tcec102,
     uploads,
+    uptime_claims,
     webhooks,
 )
 from anxin.faces.app import assembled
@@ -57,6 +58,7 @@ def create_app(platform: Platform) -> FastAPI:
             ocpi.router(platform, signer),
             reading.router(platform, signer),
             occupancy.router(platform),
+            uptime_claims.outer(platform),
             refused.entries(platform),
             refused.corrections(platform, signer),
             bench.results(platform, signer),

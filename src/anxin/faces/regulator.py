@@ -23,6 +23,7 @@ from anxin.faces import (
     siting,
     sso,
     status,
+    uptime_claims,
     webhooks,
 )
 from anxin.faces.app import assembled
@@ -43,6 +44,7 @@ def create_app(platform: Platform) -> FastAPI:
             status.router(platform, folder, signer),
             reading.router(platform, signer),
             occupancy.router(platform),
+            uptime_claims.inner(platform),
             siting.router(platform),
             refused.entries(platform),
             bench.seals(platform, signer),

@@ -31,6 +31,8 @@ class Right(StrEnum):
     READ_PULLS = "intake:pulls:read"
     READ_OCCUPANCY = "occupancy:pictures:read"
     READ_SITING = "occupancy:siting:read"
+    CLAIM_UPTIME = "occupancy:claims:file"
+    DECIDE_UPTIME = "occupancy:claims:decide"
     READ_ALARMS = "cases:alarms:read"
     HANDLE_ALARMS = "cases:alarms:handle"
     DECIDE_ALARMS = "cases:alarms:decide"
@@ -58,15 +60,22 @@ _SENDERS = frozenset({Right.CORRECT_REFUSED})
 _INSPECTOR = (
     frozenset(Right)
     - _SENDERS
-    - {Right.SEND_BENCH_RESULT, Right.SEND_UPLOAD, Right.ANSWER_ALARMS, Right.MANAGE_PEOPLE, Right.MANAGE_WEBHOOKS}
+    - {
+        Right.SEND_BENCH_RESULT,
+        Right.SEND_UPLOAD,
+        Right.ANSWER_ALARMS,
+        Right.MANAGE_PEOPLE,
+        Right.MANAGE_WEBHOOKS,
+        Right.CLAIM_UPTIME,
+    }
 )
 # An auditor reads what officers do and does nothing himself.
 _OFFICERS = frozenset({
     Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS,
-    Right.READ_COMPLAINT_CONTACT, Right.ERASE_COMPLAINT,
+    Right.READ_COMPLAINT_CONTACT, Right.ERASE_COMPLAINT, Right.DECIDE_UPTIME,
 })  # fmt: skip
 # Who answers for the operator: his manager, or his platform.
-_ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS})
+_ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS, Right.CLAIM_UPTIME})
 _OPERATOR = _OWN | _SENDERS | {Right.SEND_SEAL_EVENT, Right.SEND_UPLOAD, Right.MANAGE_WEBHOOKS}
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.INSPECTOR: _INSPECTOR,
