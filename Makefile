@@ -42,11 +42,12 @@ format: $(VENV)/.installed  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed  ## write docs/rules.md, docs/policy.md, docs/procedures.md and docs/alarms.md anew from the code
+docs: $(VENV)/.installed  ## write docs/rules.md, docs/policy.md, docs/procedures.md, docs/alarms.md and docs/authorisation.md anew from the code
 	$(BIN)/anxin rules --markdown > docs/rules.md
 	$(BIN)/anxin policy --markdown > docs/policy.md
 	$(BIN)/anxin alarms --markdown > docs/alarms.md
 	$(BIN)/anxin procedures --markdown > docs/procedures.md
+	$(BIN)/python -m tests.platform.authorisation > docs/authorisation.md
 
 example-city: $(VENV)/.installed  ## a city of one district and one month as files, audited: summary here, report page under build/example-city
 	@rm -rf $(OUT)/example-city

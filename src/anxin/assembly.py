@@ -6,7 +6,7 @@ from anxin.flow.platform import Platform
 from anxin.flow.rekey import master_key_file
 from anxin.settings import Settings
 from anxin.store import messages
-from anxin.store.database import Database, migrate
+from anxin.store.database import Database, migrate, require_migrated
 from anxin.trust.vault import Vault
 
 
@@ -28,7 +28,26 @@ def open_platform(settings: Settings, url: str) -> Platform:
 
     Raises StoreError, or InputError where the master key is not the database's.
     """
-    database = open_database(url)
+    return _platform(settings, open_database(url))
+
+
+def open_face(settings: Settings, url: str) -> Platform:
+    """Return a platform that works as a face's own role on a database that its owner has brought up to date.
+
+    Raises as open_platform, and StoreError where the database is of another version.
+    """
+    database = Database(url)
+    database.open()
+    try:
+        require_migrated(database)
+        messages.refuse_unsafe(database)
+    except BaseException:
+        database.close()
+        raise
+    return _platform(settings, database)
+
+
+def _platform(settings: Settings, database: Database) -> Platform:
     try:
         vault = Vault.at(master_key_file(settings))
         platform = Platform(settings, database, vault)

@@ -21,6 +21,7 @@ class Settings:
 
     data_dir              everything that the platform keeps: embedded PostgreSQL, keys, published log
     database_url          an external PostgreSQL (15 or later); empty: the embedded one
+    outer_database_url, regulator_database_url   the same database as the roles of the two apps; empty: roles are made
     host, port            where the outer app listens: doors, operators, the public
     regulator_host, regulator_port   where the regulator's app listens, for the inner network
     log_origin            name of the evidence log, first line of every checkpoint
@@ -127,6 +128,8 @@ class Settings:
 
     data_dir: Path = Path("data")
     database_url: str = ""
+    outer_database_url: str = ""
+    regulator_database_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
     regulator_host: str = "127.0.0.1"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anxin.domain.message import Kind, Message
+from anxin.domain.party import Sight
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
@@ -21,7 +22,7 @@ def kept(platform: Platform, judge: Judge, *sent: Message) -> None:
 
 def found(platform: Platform, operator: str | None = None) -> list[dict[str, Any]]:
     """Findings of the rule, by the message that they were raised on."""
-    rows = reading.page(platform.database, "findings", operator, "R28", None, 100)
+    rows = reading.page(platform.database, "findings", Sight(operator), "R28", None, 100)
     return sorted(rows, key=lambda row: int(row["found"]))
 
 

@@ -81,7 +81,7 @@ def peer(platform: Platform, server: str, counterparty: tuple[Counterparty, str]
 
 
 def ledger(platform: Platform, operator: str = "op-one") -> list[tuple[str, str | None]]:
-    return [(r["rule"], r["field"]) for r in reading.refused(platform.database, operator, None, 100)]
+    return [(r["rule"], r["field"]) for r in reading.refused(platform.database, operator, None, None, 100)]
 
 
 def test_the_handshake_kills_token_a_and_a_renewal_kills_the_one_before(
@@ -265,7 +265,7 @@ def test_of_two_that_register_at_once_with_one_token_one_wins(
 
 def test_a_refused_cdr_is_corrected_in_the_ledger(peer: Peer, platform: Platform, server: str) -> None:
     assert peer.call("POST", "2.2.1/cdrs", cdr(total_energy="much")).json()["status_code"] == 2001
-    entry = reading.refused(platform.database, "op-one", None, 1)[0]
+    entry = reading.refused(platform.database, "op-one", None, None, 1)[0]
     caller = Caller(platform, server, platform.directory.parties["op-one"])
     path = f"/api/refused/{entry['refused_id']}/correction"
     assert caller.post(path, json.dumps(cdr(party_id="XYZ")).encode())[0] == 422
@@ -436,7 +436,7 @@ def test_everything_wrong_is_refused_with_field_and_rule_and_nothing_is_kept(pee
         told = answer.json()
         assert told["status_code"] in (2000, 2001, 2003), (path, told)
         assert answer.status_code in (200, 400, 404)
-        newest = reading.refused(platform.database, "op-one", None, 1)[0]
+        newest = reading.refused(platform.database, "op-one", None, None, 1)[0]
         assert newest["rule"] == rule, (path, body if len(str(body)) < 200 else "", newest)
         assert name is None or newest["field"] == name
     assert len(ledger(platform)) == len(WRONG)

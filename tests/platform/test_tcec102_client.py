@@ -14,6 +14,7 @@ import pytest
 
 from anxin.domain.errors import FormatError, InputError
 from anxin.domain.message import Kind, Message
+from anxin.domain.party import Sight
 from anxin.flow import enrol
 from anxin.flow.declared_reading import declarations, deviations, pulls_of, silent_operators
 from anxin.flow.intake import Intake, committed_entry, now_utc_ms
@@ -82,7 +83,7 @@ def pull(platform: Platform, *whats: str, between: Callable[[], None] = lambda: 
 
 
 def row(platform: Platform, operator_id: str, what: str) -> dict[str, Any]:
-    return next(r for r in pulls_of(platform, operator_id) if r["what"] == what)
+    return next(r for r in pulls_of(platform, Sight(operator_id)) if r["what"] == what)
 
 
 def kept(platform: Platform) -> list[Message]:
@@ -228,7 +229,7 @@ def test_an_operator_cannot_speak_of_another_s_stations_in_an_answer(
     judge.settle(AS_OF_UTC_MS)
     assert foreign.connector_id not in statuses(platform)
     assert foreign.station_id not in {s.station_id for s in declared_by(platform.database, operator_id).stations}
-    told = deviations(platform, operator_id, "admission.tenant", None, 50)
+    told = deviations(platform, Sight(operator_id), "admission.tenant", None, 50)
     assert {d["field"] for d in told} == {"StationID", "ConnectorID"}
 
 
@@ -276,7 +277,7 @@ def test_what_differs_from_the_register_is_told(
     peer.stations[0]["EquipmentInfos"][0]["ConnectorInfos"].append(plug | {"ConnectorID": "unknown-plug"})
     pull(platform, "stations")
     judge.settle(AS_OF_UTC_MS)
-    found = {d["entry_id"]: d for d in declarations(platform, operator_id, None, 500)}
+    found = {d["entry_id"]: d for d in declarations(platform, Sight(operator_id), None, 500)}
     register = platform.directory.connectors[plug["ConnectorID"]]
     assert {d["field"]: (d["declared"], d["register"]) for d in found[plug["ConnectorID"]]["differences"]} == {
         "rated_power_w": (999_000, register.rated_power_w)
@@ -285,7 +286,7 @@ def test_what_differs_from_the_register_is_told(
     assert found[site.station_id]["differences"] == [{"field": "name", "declared": "另一个名字", "register": site.name}]
     assert (found["unknown-plug"]["in_register"], found[site.station_id]["in_register"]) == (False, True)
     other = next(o for o in platform.directory.register.operators if o.operator_id != operator_id)
-    assert declarations(platform, other.operator_id, None, 500) == []
+    assert declarations(platform, Sight(other.operator_id), None, 500) == []
 
 
 @pytest.mark.parametrize(

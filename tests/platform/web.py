@@ -12,10 +12,12 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from anxin.assembly import open_face
 from anxin.domain.party import REGULATOR, Party, Role
 from anxin.faces import outer, regulator
 from anxin.faces.connection import guarded_protocol
 from anxin.flow import enrol
+from anxin.flow.face_roles import prepare_roles
 from anxin.flow.platform import Platform
 
 
@@ -46,22 +48,29 @@ def listening(app: FastAPI, **options: Any) -> Iterator[str]:
 
 @contextmanager
 def serving(platform: Platform, **options: Any) -> Iterator[Served]:
-    """Serve both apps. A refresh of the platform reaches the regulator's side at once, and not at its next look."""
-    inner = Platform(platform.settings, platform.database, platform.vault)
+    """Serve both apps, each as its own database role, over the database of a platform that works as the owner.
+
+    A refresh of the platform reaches both apps at once, and not at their next look.
+    """
+    urls = prepare_roles(platform.database, platform.settings)
+    faces = [open_face(platform.settings, url) for url in (urls.outer, urls.regulator)]
     refresh = platform.refresh
 
-    def both() -> None:
+    def every() -> None:
         refresh()
-        inner.refresh()
+        for face in faces:
+            face.refresh()
 
-    platform.__dict__["refresh"] = both
+    platform.__dict__["refresh"] = every
     try:
         with ExitStack() as stack:
-            found = Served(stack.enter_context(listening(outer.create_app(platform), **options)))
-            found.regulator = stack.enter_context(listening(regulator.create_app(inner), **options))
+            found = Served(stack.enter_context(listening(outer.create_app(faces[0]), **options)))
+            found.regulator = stack.enter_context(listening(regulator.create_app(faces[1]), **options))
             yield found
     finally:
         del platform.__dict__["refresh"]
+        for face in faces:
+            face.database.close()
 
 
 class Caller:

@@ -52,6 +52,8 @@ def add_parser(subparsers: Any) -> None:
     load.add_argument("file", type=Path, metavar="FILE", help="register.json 或 keys.json · either file")
     _add_meter_keys(_group(groups, "meter-key", "电能表签名密钥 · meters' signing keys"))
     _add_doors(groups)
+    faces = _leaf(groups, "database-roles", "两个应用的数据库角色 · the apps' database roles", _database_roles)
+    faces.add_argument("--apply", action="store_true", help="以所有者身份授予权限 · give the rights as the owner")
     _leaf(groups, "rekey", "更换主密钥 · exchange the master key", _rekey)
 
 
@@ -253,6 +255,17 @@ def _rotate_meter_key(args: argparse.Namespace, database: Any, vault: Any) -> tu
         f"{key.key_id}  自 · from {at}（接替 · follows {args.key_id}）",
         f"将重新判定的消息 · messages judged again  {again:,}",
     ]
+
+
+def _database_roles(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:
+    from anxin.flow import face_roles
+
+    settings = settings_of(args)
+    text = face_roles.statements(database, settings)
+    if not args.apply:
+        return {"sql": text}, [text]
+    face_roles.give(database, settings)
+    return {"applied": True}, ["已授权 · rights given"]
 
 
 def _rekey(args: argparse.Namespace, database: Any, vault: Any) -> tuple[Any, list[str]]:

@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(settings: Settings, args: argparse.Namespace) -> None:
     from anxin.assembly import open_platform
+    from anxin.flow.face_roles import prepare_roles
     from anxin.store.embedded import EmbeddedServer
 
     server = None if settings.database_url else EmbeddedServer(settings.data_dir / "postgres")
@@ -95,22 +96,23 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
         if server is not None:
             print("PostgreSQL …", file=sys.stderr)
             url = server.start().url
-        children = [
-            serving.Child("judge", judge_child),
-            serving.Child("desk", desk_child),
-            serving.Child("log", log_child),
-            serving.Child("pull", pull_child),
-            serving.Child("watch", watch_child),
-            serving.Child("notices", notices_child),
-            serving.Child("occupancy", occupancy_child),
-            serving.Child("web", web_child),
-            serving.Child("regulator", regulator_child),
-        ]
-        if settings.mqtt_url:
-            children.append(serving.Child("mqtt", mqtt_child))
         note = ""
         platform = open_platform(settings, url)
         try:
+            faces = prepare_roles(platform.database, settings)
+            children = [
+                serving.Child("judge", judge_child),
+                serving.Child("desk", desk_child),
+                serving.Child("log", log_child),
+                serving.Child("pull", pull_child),
+                serving.Child("occupancy", occupancy_child),
+                serving.Child("notices", notices_child),
+                serving.Child("watch", watch_child),
+                serving.Child("web", web_child, url=faces.outer),
+                serving.Child("regulator", regulator_child, url=faces.regulator),
+            ]
+            if settings.mqtt_url:
+                children.append(serving.Child("mqtt", mqtt_child, url=faces.outer))
             if args.command == "run":
                 note = _enrol(platform, settings, args)
                 city = serving.city(settings.data_dir / "city", args.chargers, args.seed, args.speed)
@@ -166,20 +168,20 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
 
 def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Serve the outer app until stopped."""
-    from anxin.assembly import open_platform
+    from anxin.assembly import open_face
     from anxin.faces.outer import create_app
 
-    platform = open_platform(settings, url)
+    platform = open_face(settings, url)
     _listen(create_app(platform), settings, settings.host, settings.port, stop)
     platform.database.close()
 
 
 def regulator_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Serve the regulator's app until stopped."""
-    from anxin.assembly import open_platform
+    from anxin.assembly import open_face
     from anxin.faces.regulator import create_app
 
-    platform = open_platform(settings, url)
+    platform = open_face(settings, url)
     _listen(create_app(platform), settings, settings.regulator_host, settings.regulator_port, stop)
     platform.database.close()
 
@@ -210,10 +212,10 @@ def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Serve the meters' door over MQTT until stopped."""
     import asyncio
 
-    from anxin.assembly import open_platform
+    from anxin.assembly import open_face
     from anxin.faces.mqtt import serve_meters
 
-    platform = open_platform(settings, url)
+    platform = open_face(settings, url)
     asyncio.run(serve_meters(platform, stop))
     platform.database.close()
 

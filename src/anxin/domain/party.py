@@ -51,6 +51,23 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What a party may see: the rows of one operator (or of one sender), or of some districts, or all.
+
+    What is in no district, or in several, is seen by those alone who see all of them.
+    """
+
+    operator_id: str | None = None
+    districts: tuple[str, ...] = ()
+
+    def sees(self, operator_id: str | None, district: str | None) -> bool:
+        """Return whether a thing of an operator in a district is seen."""
+        if self.operator_id is not None:
+            return operator_id == self.operator_id
+        return not self.districts or district in self.districts
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """One credential of a party, opened. `secret` is the opened value, `lookup` what finds it (see store/parties).
 

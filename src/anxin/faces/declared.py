@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from anxin.domain.party import Party
 from anxin.faces.queries import Before, Limit, Word
-from anxin.faces.rights import Right, allowed, tenant_of
+from anxin.faces.rights import Right, allowed, sight_of
 from anxin.flow import declared_reading
 from anxin.flow.platform import Platform
 
@@ -28,18 +28,18 @@ def router(platform: Platform) -> APIRouter:
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Oddities of messages that were read all the same, newest first, each with field and clause."""
-        return declared_reading.deviations(platform, tenant_of(party), kind, before, limit)
+        return declared_reading.deviations(platform, sight_of(party), kind, before, limit)
 
     @routes.get("/declarations")
     def read_declarations(
         party: Party = declarations, before: Before = None, limit: Limit = 50
     ) -> list[dict[str, Any]]:
         """What operators declare of stations and connectors, and where it differs from the register."""
-        return declared_reading.declarations(platform, tenant_of(party), before, limit)
+        return declared_reading.declarations(platform, sight_of(party), before, limit)
 
     @routes.get("/pulls")
     def read_pulls(party: Party = pulls) -> list[dict[str, Any]]:
         """How asking an operator's platform goes: last success, last error, next time."""
-        return declared_reading.pulls_of(platform, tenant_of(party))
+        return declared_reading.pulls_of(platform, sight_of(party))
 
     return routes

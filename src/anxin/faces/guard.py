@@ -14,6 +14,7 @@ from anxin.faces.connection import MAX_HEAD_BYTES
 from anxin.flow.measures import Measures
 from anxin.flow.platform import Platform
 from anxin.flow.rates import CALLER, Buckets, Caller, address_key
+from anxin.flow.tenants import TENANT, Tenant
 
 #: First parts of paths that are counted by name; all others are counted together.
 DOORS = frozenset({"evcs", "meter", "ocpi", "ocpp", "api", "log", "health", "metrics", "docs", "public"})
@@ -54,6 +55,7 @@ class Guard:
             await call.refuse(receive, wait_s)
             return
         CALLER.set(call.caller)
+        TENANT.set(Tenant())
         await self.app(scope, receive, call.sent)
         if call.caller.guessed:
             self.guesses.take(call.guess_key)

@@ -1,4 +1,4 @@
-"""Reading: verdicts, findings, refusals, receipts. An operator sees his own, an inspector all."""
+"""Reading: verdicts, findings, refusals, receipts. An operator sees his own, an inspector his districts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anxin.domain.party import Party
 from anxin.evidence.note import Signer
 from anxin.faces import declared
 from anxin.faces.queries import Before, Limit, Word
-from anxin.faces.rights import Right, allowed, sent_by, tenant_of
+from anxin.faces.rights import Right, allowed, sent_by, sight_of
 from anxin.flow import live_reading
 from anxin.flow.platform import Platform
 from anxin.flow.receipts import receipt_document
@@ -32,7 +32,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present verdicts, newest first."""
-        return live_reading.verdicts(platform, tenant_of(party), state, before, limit)
+        return live_reading.verdicts(platform, sight_of(party), state, before, limit)
 
     @routes.get("/findings")
     def read_findings(
@@ -42,7 +42,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
         limit: Limit = 50,
     ) -> list[dict[str, Any]]:
         """Present findings, newest first, with their sentences in Chinese and English."""
-        return live_reading.findings(platform, tenant_of(party), rule, before, limit)
+        return live_reading.findings(platform, sight_of(party), rule, before, limit)
 
     @routes.get("/refused")
     def read_refused(party: Party = refused, before: Before = None, limit: Limit = 50) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def router(platform: Platform, signer: Signer) -> APIRouter:
         """The receipt of one message."""
         found = live_reading.receipt(platform, sent_by(party), index)
         if found is None:
-            raise HTTPException(404, f"no receipt {index} of yours")
+            raise HTTPException(404, "no such receipt of yours")
         return receipt_document(signer, found)
 
     routes.include_router(declared.router(platform))

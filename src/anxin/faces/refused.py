@@ -66,5 +66,5 @@ def corrections(platform: Platform, signer: Signer) -> APIRouter:
 def _own(platform: Platform, party: Party, refused_id: int) -> Entry:
     found = ledger.entry_of(platform, party, refused_id)
     if found is None:
-        raise HTTPException(404, f"no entry {refused_id} of yours")
+        raise HTTPException(404, "no such entry of yours")
     return found

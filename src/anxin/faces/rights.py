@@ -10,7 +10,8 @@ from typing import Any
 
 from fastapi import Header, HTTPException, Request
 
-from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role
+from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role, Sight
+from anxin.flow import tenants
 from anxin.flow.platform import Platform
 from anxin.flow.rates import known
 
@@ -140,6 +141,8 @@ def allowed(platform: Platform, right: Right) -> Callable[[Request, str], Party]
         known(caller.party.party_id)
         if not caller.may(right):
             raise HTTPException(403, f"{caller.party.role.value} lacks {right.value}")
+        if caller.party.role not in REGULATOR:
+            tenants.bind(sender_of(caller.party))
         return caller.party
 
     party.__dict__["right"] = right  # read from the route table by the authorisation matrix
@@ -159,13 +162,18 @@ def still_allowed(platform: Platform, right: Right, request: Request) -> Callabl
     return party
 
 
-def tenant_of(party: Party) -> str | None:
-    """Return the operator whose data a party sees: None for the regulator, who sees all."""
+def sight_of(party: Party) -> Sight:
+    """Return what a party sees: an operator's own, a district's or all of the regulator. The one place that says so."""
     if party.role in REGULATOR:
-        return None
+        return Sight(None, party.districts)
     if party.operator_id is None:
         raise HTTPException(403, "this party belongs to no operator")
-    return party.operator_id
+    return Sight(party.operator_id)
+
+
+def tenant_of(party: Party) -> str | None:
+    """Return the operator whose data a party sees, None for the regulator; its districts: see sight_of."""
+    return sight_of(party).operator_id
 
 
 def sender_of(party: Party) -> str:
@@ -173,6 +181,6 @@ def sender_of(party: Party) -> str:
     return party.operator_id if party.role in OF_OPERATOR and party.operator_id else party.party_id
 
 
-def sent_by(party: Party) -> str | None:
-    """Return whose messages a party reads: None for the regulator, who reads all."""
-    return None if party.role in REGULATOR else sender_of(party)
+def sent_by(party: Party) -> Sight:
+    """Return whose messages a party reads: its own as who it sends, the regulator's people those of their districts."""
+    return Sight(None, party.districts) if party.role in REGULATOR else Sight(sender_of(party))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from anxin.domain.party import Sight
 from anxin.flow.platform import Directory, Platform
 from anxin.store import pulls, reading
 
@@ -18,19 +19,21 @@ _KNOWN: Mapping[str, Callable[[Directory, str], Any]] = {
 
 
 def deviations(
-    platform: Platform, operator_id: str | None, kind: str | None, before: int | None, limit: int
+    platform: Platform, sight: Sight, kind: str | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return the oddities of an operator's messages (None: all), newest first."""
-    return reading.deviations(platform.database, operator_id, kind, before, limit)
+    """Return the oddities of messages that are seen, newest first."""
+    senders = platform.directory.senders_in(sight.districts) if sight.districts else None
+    return reading.deviations(platform.database, sight.operator_id, senders, kind, before, limit)
 
 
-def declarations(platform: Platform, operator_id: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Return what an operator declares (None: all), each with where it differs from the register.
+def declarations(platform: Platform, sight: Sight, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return what operators declare, as far as it is seen, each with where it differs from the register.
 
     `in_register` None: the register keeps no entries of this kind to compare with (tariffs are compared by the rules).
     """
+    entries = platform.directory.entries_in(sight.districts) if sight.districts else None
     found = []
-    for row in reading.declarations(platform.database, operator_id, before, limit):
+    for row in reading.declarations(platform.database, sight.operator_id, entries, before, limit):
         find = _KNOWN.get(row["kind"])
         known = None if find is None else find(platform.directory, row["entry_id"])
         in_register = None if find is None else known is not None
@@ -38,9 +41,13 @@ def declarations(platform: Platform, operator_id: str | None, before: int | None
     return found
 
 
-def pulls_of(platform: Platform, operator_id: str | None) -> list[dict[str, Any]]:
-    """Return how asking an operator's platform goes (None: all)."""
-    return pulls.pulls(platform.database, operator_id)
+def pulls_of(platform: Platform, sight: Sight) -> list[dict[str, Any]]:
+    """Return how asking operators' platforms goes, as far as it is seen."""
+    found = pulls.pulls(platform.database, sight.operator_id)
+    if not sight.districts:
+        return found
+    senders = platform.directory.senders_in(sight.districts)
+    return [row for row in found if row["operator_id"] in senders]
 
 
 def silent_operators(platform: Platform) -> dict[str, int]:

@@ -39,13 +39,17 @@ class CorrectedBeforeError(FormatError):
 
 def entry_of(platform: Platform, party: Party, refused_id: int) -> Entry | None:
     """Return an entry that a party may read; None for an absent one and another's alike."""
-    found = store.entry(platform.database, refused_id) if 0 < refused_id < 1 << 62 else None
+    tenant = None if party.role in REGULATOR else _sends_as(party)
+    found = store.entry(platform.database, refused_id, tenant) if 0 < refused_id < 1 << 62 else None
     return found if found is not None and _may_read(platform.directory, party, found.refused.sender) else None
 
 
 def _may_read(directory: Directory, party: Party, sender: str) -> bool:
-    """The regulator reads all; a party its own, and an operator those of its chargers, benches and meters too."""
-    if party.role in REGULATOR or sender == party.party_id:
+    """The regulator reads all, or those of his districts; a party its own, and an operator those of its chargers,
+    benches and meters too."""
+    if party.role in REGULATOR:
+        return not party.districts or sender in directory.senders_in(party.districts)
+    if sender == _sends_as(party):
         return True
     if party.role not in OF_OPERATOR or party.operator_id is None:
         return False
@@ -54,6 +58,10 @@ def _may_read(directory: Directory, party: Party, sender: str) -> bool:
         places = (m.connector_id for m in directory.register.meters if m.meter_id == sender)
         return any(directory.operator_of_connector(place) == party.operator_id for place in places)
     return known is not None and known.operator_id == party.operator_id
+
+
+def _sends_as(party: Party) -> str:
+    return party.operator_id if party.role in OF_OPERATOR and party.operator_id else party.party_id
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:
@@ -95,9 +103,7 @@ async def correct(platform: Platform, entry: Entry, payload: bytes) -> Accepted:
         return Accepted(receipt, repeated=True)
     message = await asyncio.to_thread(_message, platform, entry, payload)
     accepted = await platform.intake.accept(message)
-    await asyncio.to_thread(
-        store.mark_corrected, platform.database, entry.refused_id, accepted.receipt.index, now_utc_ms()
-    )
+    await asyncio.to_thread(store.mark_corrected, platform.database, entry, accepted.receipt.index, now_utc_ms())
     return accepted
 
 

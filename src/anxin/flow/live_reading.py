@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anxin.domain.message import Receipt
+from anxin.domain.party import Sight
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
 from anxin.reconcile.book import rule_book
@@ -14,31 +15,34 @@ MAX_PAGE = reading.MAX_PAGE
 
 
 def verdicts(
-    platform: Platform, operator_id: str | None, state: str | None, before: int | None, limit: int
+    platform: Platform, sight: Sight, state: str | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return present verdicts of an operator (None: all), newest first."""
-    return reading.page(platform.database, "verdicts", operator_id, state, before, limit)
+    """Return present verdicts that are seen, newest first."""
+    return reading.page(platform.database, "verdicts", sight, state, before, limit)
 
 
 def findings(
-    platform: Platform, operator_id: str | None, rule: str | None, before: int | None, limit: int
+    platform: Platform, sight: Sight, rule: str | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return present findings of an operator (None: all), newest first."""
-    return reading.page(platform.database, "findings", operator_id, rule, before, limit)
+    """Return present findings that are seen, newest first."""
+    return reading.page(platform.database, "findings", sight, rule, before, limit)
 
 
-def refused(platform: Platform, operator_id: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Return the failed-write ledger of an operator (None: all), newest first."""
-    return reading.refused(platform.database, operator_id, before, limit)
+def refused(platform: Platform, sight: Sight, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return the failed-write ledger as it is seen, newest first."""
+    senders = platform.directory.senders_in(sight.districts) if sight.districts else None
+    return reading.refused(platform.database, sight.operator_id, senders, before, limit)
 
 
-def receipt(platform: Platform, operator_id: str | None, index: int) -> Receipt | None:
+def receipt(platform: Platform, sight: Sight, index: int) -> Receipt | None:
     """Return a receipt; an operator gets those of his own messages and of his chargers alone."""
     found = messages.receipt(platform.database, index) if 0 <= index < 1 << 62 else None
-    if found is None or operator_id in (None, found.sender):
+    if found is None or (sight.operator_id is None and not sight.districts) or found.sender == sight.operator_id:
         return found
+    if sight.districts:
+        return found if found.sender in platform.directory.senders_in(sight.districts) else None
     sender = platform.directory.parties.get(found.sender)
-    return found if sender is not None and sender.operator_id == operator_id else None
+    return found if sender is not None and sender.operator_id == sight.operator_id else None
 
 
 def status(platform: Platform) -> dict[str, Any]:

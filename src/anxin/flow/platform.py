@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,6 +90,29 @@ class Directory:
         """Return whose connector this is by the register."""
         connector = self.connectors.get(connector_id)
         return None if connector is None else connector.operator_id
+
+    def district_of_connector(self, connector_id: str | None) -> str | None:
+        """Return in which district a connector is by the register."""
+        connector = self.connectors.get(connector_id or "")
+        station = None if connector is None else self.stations.get(connector.station_id)
+        return None if station is None else station.district
+
+    def entries_in(self, districts: Collection[str]) -> set[str]:
+        """Return the stations and connectors of the register in some districts."""
+        inside = {s.station_id for s in self.stations.values() if s.district in districts}
+        return inside | {c.connector_id for c in self.connectors.values() if c.station_id in inside}
+
+    def senders_in(self, districts: Collection[str]) -> set[str]:
+        """Return who sends from these districts alone: chargers, meters, operators with all their stations there."""
+        inside = self.entries_in(districts)
+        meters = {m.meter_id for m in self.register.meters if m.connector_id in inside}
+        elsewhere = {m.meter_id for m in self.register.meters if m.connector_id not in inside}
+        found = meters - elsewhere
+        for name, owned in self.connectors_of_charger.items():
+            if all(c.connector_id in inside for c in owned):
+                found.add(name)
+        owners = {s.operator_id for s in self.stations.values()}
+        return found | (owners - {s.operator_id for s in self.stations.values() if s.station_id not in inside})
 
 
 def with_reports(register: Register, verified: Sequence[Verification], events: Sequence[SealEvent]) -> Register:

@@ -31,7 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,11 +72,13 @@ def configure_log(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One child process. `sender`: it speaks to the platform, and is no part of it."""
+    """One child process. `sender`: it speaks to the platform, and is no part of it. `url`: it finds the database there
+    as a role of its own, and not where the others do."""
 
     name: str
     target: Target
     sender: bool = False
+    url: str = field(default="", repr=False)
     process: Any = None
     started_at: float = 0.0
     again_at: float = 0.0
@@ -143,7 +145,7 @@ def _end(children: list[Child]) -> None:
 def _start(context: Any, child: Child, settings: Settings, url: str) -> None:
     child.again_at, child.started_at = 0.0, time.monotonic()
     child.process = context.Process(
-        target=_child, args=(child.name, child.target, settings, url), name=f"anxin-{child.name}"
+        target=_child, args=(child.name, child.target, settings, child.url or url), name=f"anxin-{child.name}"
     )
     # Ctrl-C goes to every process of the terminal. A child leaves it to us, from its first instruction on.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -15,6 +17,17 @@ from anxin.domain.errors import StoreError
 #: Any constant: migrations of two processes that start at once wait for one another on it.
 _MIGRATION_LOCK = 0x616E78696E
 LEAST_VERSION = 150_000
+
+
+@dataclass(slots=True)
+class Tenant:
+    """Whose rows the request in hand is bound to: set once, where its caller is known, and no query can forget it."""
+
+    name: str | None = None
+
+
+#: Of the request in hand; None outside of requests, where who needs a tenant names it.
+TENANT: ContextVar[Tenant | None] = ContextVar("tenant", default=None)
 
 
 class Database:
@@ -43,10 +56,18 @@ class Database:
         self._pool.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection inside one transaction. What the database raises comes out as StoreError."""
+    def transaction(self, tenant: str | None = None) -> Iterator[psycopg.Connection[Any]]:
+        """A connection inside one transaction. What the database raises comes out as StoreError.
+
+        `tenant` is whose rows a face's role sees in it (store/rights.sql), None: the request's own; without one it
+        sees nobody's.
+        """
+        if tenant is None and (request := TENANT.get()) is not None:
+            tenant = request.name
         try:
             with self._pool.connection() as connection, connection.transaction():
+                if tenant is not None:
+                    set_tenant(connection, tenant)
                 yield connection
         except psycopg.Error as error:
             raise StoreError(f"database: {next(iter(str(error).splitlines()), type(error).__name__)}") from error
@@ -59,15 +80,30 @@ class Database:
         self.close()
 
 
+def set_tenant(connection: Any, tenant: str) -> None:
+    """Let a transaction go on for another tenant, up to its end."""
+    connection.execute("select set_config('anxin.tenant', %s, true)", (tenant,))
+
+
+def require_migrated(database: Database) -> None:
+    """Raise StoreError where a database is not of this version: who may not migrate it must not work on it."""
+    with database.transaction() as connection:
+        known = {row[0] for row in connection.execute("select name from migration")}
+    if known != {f.name for f in _migrations()}:
+        raise StoreError("数据库版本与软件不符 · the database is of another version: `anxin serve` updates it")
+
+
+def _migrations() -> list[Any]:
+    found = resources.files("anxin.store.migrations").iterdir()
+    return sorted((f for f in found if f.name.endswith(".sql")), key=lambda f: f.name)
+
+
 def migrate(database: Database) -> list[str]:
     """Apply the migrations that this database lacks, each in one transaction with its entry; return their names.
 
     Raises StoreError where the database was made by a later version: an old program must not write to it.
     """
-    files = sorted(
-        (f for f in resources.files("anxin.store.migrations").iterdir() if f.name.endswith(".sql")),
-        key=lambda f: f.name,
-    )
+    files = _migrations()
     applied = []
     with database.transaction() as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))

@@ -60,8 +60,18 @@ def snapshot(database: Database) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def dump(url: str, snapshot_name: str) -> Iterator[bytes]:
-    """Yield the database as pg_dump writes it, at a snapshot. Raises StoreError where pg_dump fails."""
-    words = ["--format=custom", "--compress=gzip:1", "--no-owner", "--no-acl", f"--snapshot={snapshot_name}"]
+    """Yield the database as pg_dump writes it, at a snapshot. Raises StoreError where pg_dump fails.
+
+    Rights and policies name roles of one server; a start gives them anew (store/roles.py).
+    """
+    words = [
+        "--format=custom",
+        "--compress=gzip:1",
+        "--no-owner",
+        "--no-acl",
+        "--no-policies",
+        f"--snapshot={snapshot_name}",
+    ]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [_program("pg_dump"), *words], stdout=subprocess.PIPE, stderr=errors, env=_environment(url)
@@ -79,7 +89,8 @@ def dump(url: str, snapshot_name: str) -> Iterator[bytes]:
 def restore(url: str, source: Reader) -> None:
     """Bring a dump into an empty database, as a whole or not at all. Raises StoreError."""
     name = conninfo_to_dict(url).get("dbname", "")
-    words = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-acl", f"--dbname={name}", "--format=custom"]
+    words = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-acl", "--no-policies"]
+    words += [f"--dbname={name}", "--format=custom"]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [_program("pg_restore"), *words], stdin=subprocess.PIPE, stderr=errors, env=_environment(url)

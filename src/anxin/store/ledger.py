@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anxin.domain.message import Refused
-from anxin.store.database import Database
+from anxin.store.database import Database, set_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Entry:
     corrected_utc_ms: int | None
 
 
-def entry(database: Database, refused_id: int) -> Entry | None:
-    """Return one entry with its payload, None where there is none."""
-    with database.transaction() as connection:
+def entry(database: Database, refused_id: int, tenant: str | None) -> Entry | None:
+    """Return one entry with its payload, None where there is none, or none that the tenant may read (None: all)."""
+    with database.transaction(tenant) as connection:
         row = connection.execute(
             "select door, sender, message_id, rule, detail, payload, field, envelope, at_utc_ms, corrected_by,"
             " corrected_utc_ms from refused where refused_id = %s",
@@ -38,7 +38,7 @@ def entry(database: Database, refused_id: int) -> Entry | None:
 
 def refuse(database: Database, refused: Refused, at_utc_ms: int, kept: int) -> int:
     """Enter a refusal and return its number; the sender's oldest beyond `kept` go."""
-    with database.transaction() as connection:
+    with database.transaction(refused.sender) as connection:
         number = _insert(connection, refused, at_utc_ms)
         _trim(connection, refused.sender, kept)
     return number
@@ -53,6 +53,7 @@ def refuse_each(database: Database, refusals: Sequence[Refused], at_utc_ms: int,
     numbers = []
     with database.transaction() as connection:
         for refused in refusals:
+            set_tenant(connection, refused.sender)
             known = connection.execute(
                 "select refused_id from refused where sender = %s and message_id = %s and door = %s"
                 " order by refused_id limit 1",
@@ -60,17 +61,18 @@ def refuse_each(database: Database, refusals: Sequence[Refused], at_utc_ms: int,
             ).fetchone()
             numbers.append(int(known[0]) if known else _insert(connection, refused, at_utc_ms))
         for sender in sorted({refused.sender for refused in refusals}):
+            set_tenant(connection, sender)
             _trim(connection, sender, kept)
     return numbers
 
 
-def mark_corrected(database: Database, refused_id: int, index: int, at_utc_ms: int) -> None:
+def mark_corrected(database: Database, corrected: Entry, index: int, at_utc_ms: int) -> None:
     """Note which message an entry's correction became; the first one stays noted."""
-    with database.transaction() as connection:
+    with database.transaction(corrected.refused.sender) as connection:
         connection.execute(
             "update refused set corrected_by = %s, corrected_utc_ms = %s where refused_id = %s"
             " and corrected_by is null",
-            (index, at_utc_ms, refused_id),
+            (index, at_utc_ms, corrected.refused_id),
         )
 
 

@@ -30,7 +30,7 @@ _KEY = "operator_id = %s and module = %s and country_code = %s and party_id = %s
 
 def state(database: Database, key: ObjectKey) -> str | None:
     """Return an object's state as it was written, None where there is none."""
-    with database.transaction() as connection:
+    with database.transaction(key.operator_id) as connection:
         row = connection.execute(f"select state from ocpi_object where {_KEY}".encode(), key.values).fetchone()
     return None if row is None else str(row[0])
 
@@ -40,7 +40,7 @@ def change(database: Database, key: ObjectKey, index: int, changed: Callable[[st
 
     Two changes of one object wait for one another, also of one that is not there yet.
     """
-    with database.transaction() as connection:
+    with database.transaction(key.operator_id) as connection:
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 20))", ("\n".join(key.values),))
         row = connection.execute(f"select state from ocpi_object where {_KEY}".encode(), key.values).fetchone()
         new = changed(None if row is None else str(row[0]))
@@ -57,9 +57,10 @@ def change(database: Database, key: ObjectKey, index: int, changed: Callable[[st
 
 def first_cdr(database: Database, operator_id: str, message_id: str) -> bytes | None:
     """Return the bytes of the first CDR of an id, None where there is none (or it was erased)."""
-    with database.transaction() as connection:
+    with database.transaction(operator_id) as connection:
         row = connection.execute(
-            "select payload from message where kind = %s and sender = %s and message_id = %s order by index limit 1",
+            "select own_payload(index) from message where kind = %s and sender = %s and message_id = %s"
+            " order by index limit 1",
             (Kind.OCPI_CDR.value, operator_id, message_id),
             binary=True,
         ).fetchone()

@@ -37,7 +37,7 @@ def note_failure(
 
 def pulls(database: Database, operator_id: str | None) -> list[dict[str, Any]]:
     """Return how it goes; of one operator where one is given."""
-    with database.transaction() as connection:
+    with database.transaction(operator_id) as connection:
         return (
             connection.cursor(row_factory=dict_row)
             .execute(
@@ -52,7 +52,5 @@ def pulls(database: Database, operator_id: str | None) -> list[dict[str, Any]]:
 def silent(database: Database) -> dict[str, int]:
     """Return, for each kind of question, how many operators did not answer the last one."""
     with database.transaction() as connection:
-        rows = connection.execute(
-            "select what, count(*) filter (where failures > 0) from pull group by what order by 1"
-        )
+        rows = connection.execute("select what, silent from silent_operators order by 1")
         return {row[0]: int(row[1]) for row in rows}
