@@ -103,7 +103,7 @@ FORBIDDEN_OUTSIDE = (
     "insert into register_entry (kind, entry_id, body) values ('key', 'x', '{}')", "delete from register_entry",
     "update register_entry set body = '{}'", "update deviation set detail = ''", "delete from declaration",
     "delete from event", "update event set operator_id = null",
-    "update pull set failures = 0", "select * from touched", "delete from touched", "select * from connector_status",
+    "update pull set failures = 0", "select * from touched", "delete from touched", "select * from complaint",
     "select * from requeued", "insert into requeued values (0)", "select * from erased_transaction",
     "select * from fact_record", "select user_ref from fact_record", "select * from fact_order",
     "select * from fact_order_period", "select * from fact_operator_total", "select * from fact_signed_record",

@@ -54,6 +54,8 @@ def serving(platform: Platform, **options: Any) -> Iterator[Served]:
     """
     urls = prepare_roles(platform.database, platform.settings)
     faces = [open_face(platform.settings, url) for url in (urls.outer, urls.regulator)]
+    for face in faces:
+        face.measures = platform.measures  # tests read what both count
     refresh = platform.refresh
 
     def every() -> None:

@@ -118,8 +118,11 @@ grant select on fact_order_period, fact_operator_total, fact_signed_record, fact
 -- The status page counts, and names nobody.
 grant select on silent_operators to anxin_outer, anxin_regulator;
 grant select (due_utc_ms) on touched to anxin_outer, anxin_regulator;
-grant select (status) on connector_status to anxin_outer;
-grant select on connector_status to anxin_regulator;
+
+-- States of connectors are open data. Roll-ups hold connectors of several operators in one row: whose a number is, the code
+-- says (flow/occupancy_views.py).
+grant select on connector_status, connector_number, status_sender, status_change, status_late, occupancy_hour,
+    occupancy_group, declared_detail to anxin_outer, anxin_regulator;
 
 -- How asking operators' platforms goes, and the present state of what they push over OCPI.
 grant select on pull to anxin_outer, anxin_regulator;
@@ -203,7 +206,17 @@ create policy outer_own on surveillance_operator_day for select to anxin_outer u
 create policy inside on surveillance_day for select to anxin_regulator using (true);
 create policy inside on surveillance_operator_day for select to anxin_regulator using (true);
 
+-- What is attached to an alarm, but for what stays inside. A driver files a complaint and reads how it stands; what he
+-- wrote is read inside, and is erased there.
+grant select, insert on attachment to anxin_outer, anxin_regulator;
+alter table attachment enable row level security;
+create policy outer_own on attachment to anxin_outer
+    using (not inner_only and alarm_id in (select alarm_id from alarm));
+create policy inside on attachment to anxin_regulator using (true);
+grant insert, select (number, secret_sha256, filed_utc_ms, order_id, reason, state, conclusion) on complaint to anxin_outer;
+grant select, update (sealed_text, sealed_contact, salt, erased_utc_ms) on complaint to anxin_regulator;
+
 -- The policies and rules under which was judged: nobody's secret.
 grant select on standing to anxin_outer, anxin_regulator;
 
--- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due
+-- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due, trade_touched
