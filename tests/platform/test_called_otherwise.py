@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anxin.domain.message import Kind, Message
+from anxin.domain.party import Sight
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
@@ -34,7 +35,7 @@ class Speaker:
 
 
 def found(platform: Platform) -> list[tuple[str, str, str]]:
-    rows = reading.page(platform.database, "findings", None, "R29", None, 100)
+    rows = reading.page(platform.database, "findings", Sight(), "R29", None, 100)
     return sorted((r["cause"], r["connector_id"], r["tolerance"]) for r in rows)
 
 
