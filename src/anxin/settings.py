@@ -116,6 +116,11 @@ class Settings:
     complaints_per_address_hour   drivers' complaints from one address in an hour
     complaints_per_order_day      complaints on one order number in a day that are compared with orders
     pack_key_file, pack_cert_file   key and certificate (PEM) that sign evidence packs' summaries; empty: own ones
+    certificates_unconfirmed   `marked`: a certificate that rests on unconfirmed limits may be issued, says so on its
+                          face, and its issuer says that he knows; `refuse`: none is issued
+    complaints_line       whom a driver calls, on a charger's public page (12315: the consumers' line of the State)
+    public_rate_per_s     questions on chargers and certificates a second from one address; beyond it 429
+    public_burst          as many at once
     finder_rate_per_s     questions for the nearest chargers a second from one address; beyond it 429 with Retry-After
     finder_burst          as many at once
     open_data_downloads   downloads of open data under way at once of one process; beyond it 503
@@ -229,6 +234,10 @@ class Settings:
     complaints_per_order_day: int = 3
     pack_key_file: str = ""
     pack_cert_file: str = ""
+    certificates_unconfirmed: str = "marked"
+    complaints_line: str = "12315"
+    public_rate_per_s: int = 2
+    public_burst: int = 30
     finder_rate_per_s: int = 5
     finder_burst: int = 50
     open_data_downloads: int = 4

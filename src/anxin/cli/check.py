@@ -14,11 +14,16 @@ from anxin.domain.finding import Finding
 from anxin.domain.meter_record import Answer, MeterSession, Reading
 from anxin.domain.quantities import iso_of, kwh_text
 from anxin.domain.source import Deviation
+from anxin.evidence.pack_reader import MAX_PACK_BYTES
 from anxin.flow import check
+from anxin.flow.check_log import LogCheck
 from anxin.formats.meter_envelope import ContentKey
 from anxin.reconcile.policy import load_policy
+from anxin.trust.pdf_seal import MAX_PDF_BYTES
 
 UNREADABLE = 2
+#: Bytes of a certificate in PEM: a few kilobytes, with its chain some tens.
+MAX_CERT_BYTES = 65_536
 
 _ANSWERS = {
     Answer.AUTHENTIC: ("真实", "authentic"),
@@ -56,11 +61,16 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "file", metavar="FILE",
-        help="OCMF 记录或 SAFE XML 容器、AXE1 信封、证据包 · OCMF records, SAFE XML, AXE1 envelopes, an evidence pack",
+        help="OCMF 记录或 SAFE XML 容器、AXE1 信封、证据包、检定证书 PDF"
+        " · OCMF records, SAFE XML, AXE1 envelopes, an evidence pack, a certificate's PDF",
     )  # fmt: skip
     parser.add_argument(
         "--log-key", metavar="VKEY-or-FILE", help="证据包：从别处取得的日志公钥 · a pack: the log's key, from elsewhere"
     )
+    parser.add_argument(
+        "--cert", metavar="PEM-FILE", type=Path,
+        help="检定证书：从别处取得的平台签名证书 · a certificate PDF: the platform's certificate, from elsewhere",
+    )  # fmt: skip
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
         "--key", metavar="HEX-or-FILE", help="公钥或其文件 · the public key (hex, base64, PEM) or its file"
@@ -76,8 +86,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         policy = load_policy(args.policy)
         keys = _known_keys(args)
-        if (data := _pack_in(Path(args.file))) is not None:
+        if (data := _opened(Path(args.file), b"PK", MAX_PACK_BYTES)) is not None:
             return _run_pack(args, data, keys.content)
+        if (data := _opened(Path(args.file), b"%PDF-", MAX_PDF_BYTES)) is not None:
+            return _run_certificate(args, data)
         report = check.check_file(Path(args.file), keys, policy)
     except (InputError, PolicyError) as error:
         if args.json:
@@ -92,17 +104,15 @@ def run(args: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _pack_in(path: Path) -> bytes | None:
-    """Return the bytes of a file that begins as a ZIP does, None for every other. Raises InputError."""
-    from anxin.evidence.pack_reader import MAX_PACK_BYTES
-
+def _opened(path: Path, magic: bytes, most: int) -> bytes | None:
+    """Return the bytes of a file that begins so, None for every other. Raises InputError."""
     try:
         with path.open("rb") as file:
-            if file.read(2) != b"PK":
+            if file.read(len(magic)) != magic:
                 return None
     except (OSError, ValueError):
         return None  # what is wrong with it is said where files are read
-    return check.read_bytes(path, MAX_PACK_BYTES)
+    return check.read_bytes(path, most)
 
 
 def _run_pack(args: argparse.Namespace, data: bytes, content_keys: tuple[ContentKey, ...]) -> int:
@@ -111,11 +121,30 @@ def _run_pack(args: argparse.Namespace, data: bytes, content_keys: tuple[Content
     vkey = None if args.log_key is None else check.read_key_argument(args.log_key)
     found = check_pack(data, vkey, content_keys)
     if args.json:
-        steps = [{"step": s.name, "outcome": s.outcome.value, "zh": s.zh, "en": s.en} for s in found.steps]
-        document = {"pack": found.number, "log": found.origin, "steps": steps, "answers": dict(found.answers)}
-        print(json.dumps(document | {"exit_code": found.exit_code}, ensure_ascii=False, indent=2))
-        return found.exit_code
+        document = {"pack": found.number, "log": found.origin}
+        return _say_steps(found, document | {"answers": dict(found.answers)})
     print(_printable(f"证据包 evidence pack {found.number} · {found.origin}"))
+    return _say_steps(found, None)
+
+
+def _run_certificate(args: argparse.Namespace, data: bytes) -> int:
+    from anxin.flow.check_certificate import check_certificate
+
+    trusted = None if args.cert is None else check.read_bytes(args.cert, MAX_CERT_BYTES)
+    found = check_certificate(data, trusted)
+    if args.json:
+        return _say_steps(found, {"certificate": found.number, "pdf_sha256": found.pdf_sha256})
+    print(_printable(f"检定证书 certificate {found.number or '?'} · SHA-256 {found.pdf_sha256}"))
+    return _say_steps(found, None)
+
+
+def _say_steps(found: LogCheck, document: dict[str, Any] | None) -> int:
+    """Print the steps, as JSON inside `document` where one is given; return the exit code."""
+    if document is not None:
+        steps = [{"step": s.name, "outcome": s.outcome.value, "zh": s.zh, "en": s.en} for s in found.steps]
+        whole = document | {"steps": steps, "exit_code": found.exit_code}
+        print(json.dumps(whole, ensure_ascii=False, indent=2))
+        return found.exit_code
     for s in found.steps:
         print(_printable(f"{MARKS[s.outcome.value]}  {s.zh} · {s.en}"))
     print(("全部成立 · it holds", "不成立 · it does not hold", "无法判断 · could not judge")[found.exit_code])

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     DEED_PEOPLE = "deed.people"
     DEED_READING = "deed.reading"
     DEED_UPTIME = "deed.uptime"
+    DEED_CERTIFICATE = "deed.certificate"
 
 
 @dataclass(frozen=True, slots=True)

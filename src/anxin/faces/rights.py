@@ -49,6 +49,9 @@ class Right(StrEnum):
     READ_COMPLAINTS = "cases:complaints:read"
     READ_COMPLAINT_CONTACT = "cases:complaints:read_contact"
     ERASE_COMPLAINT = "cases:complaints:erase"
+    READ_CERTIFICATES = "verification:certificates:read"
+    ISSUE_CERTIFICATE = "verification:certificates:issue"
+    REVOKE_CERTIFICATE = "verification:certificates:revoke"
 
 
 _OWN = frozenset({
@@ -73,7 +76,8 @@ _INSPECTOR = (
 # An auditor reads what officers do and does nothing himself.
 _OFFICERS = frozenset({
     Right.SEND_SEAL_EVENT, Right.HANDLE_ALARMS, Right.DECIDE_ALARMS, Right.COMMENT_ALARMS,
-    Right.READ_COMPLAINT_CONTACT, Right.ERASE_COMPLAINT, Right.DECIDE_UPTIME,
+    Right.READ_COMPLAINT_CONTACT, Right.ERASE_COMPLAINT, Right.DECIDE_UPTIME, Right.ISSUE_CERTIFICATE,
+    Right.REVOKE_CERTIFICATE,
 })  # fmt: skip
 # Who answers for the operator: his manager, or his platform.
 _ANSWERING = frozenset({Right.ANSWER_ALARMS, Right.COMMENT_ALARMS, Right.CLAIM_UPTIME})

@@ -12,6 +12,11 @@ from anxin.store.database import Database
 from anxin.store.parties import register_changed
 
 _VERIFICATION = tuple(f.name for f in dataclasses.fields(Verification))
+# A bench's own word falls with the certificate that was made of the same verification.
+_NOT_REVOKED = (
+    "not exists (select from certificate c where c.charger_id = f.charger_id"
+    " and c.verified_utc_ms = f.verified_utc_ms and c.revoked_utc_ms is not null)"
+)
 _EVENT = tuple(f.name for f in dataclasses.fields(SealEvent))
 
 
@@ -36,7 +41,9 @@ def load_reports(database: Database) -> tuple[list[Verification], list[SealEvent
     """Return all results and events, in the order in which they were kept."""
     with database.transaction() as connection:
         verified = connection.execute(
-            f"select {', '.join(_VERIFICATION)} from fact_verification order by message_index".encode()
+            f"select {', '.join(_VERIFICATION)} from fact_verification f where {_NOT_REVOKED}"
+            " union all select charger_id, number, verified_utc_ms, coalesce(valid_to_utc_ms, verified_utc_ms),"
+            " kind = 'certificate' from certificate where revoked_utc_ms is null order by 3, 2".encode()
         ).fetchall()
         events = connection.execute(
             f"select {', '.join(_EVENT)} from fact_seal_event order by message_index".encode()

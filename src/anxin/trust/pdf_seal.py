@@ -109,7 +109,7 @@ def verify_pdf(pdf: bytes, certificate_pem: bytes) -> str:
     from pyhanko_certvalidator import ValidationContext
 
     if len(pdf) > MAX_PDF_BYTES:
-        raise EvidenceError(f"a summary of more than {MAX_PDF_BYTES} bytes")
+        raise EvidenceError(f"a PDF of more than {MAX_PDF_BYTES} bytes")
     logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
     logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL)
     try:
@@ -118,21 +118,43 @@ def verify_pdf(pdf: bytes, certificate_pem: bytes) -> str:
         reader = PdfFileReader(io.BytesIO(pdf))
         found = reader.embedded_signatures
         if len(found) != 1:
-            raise EvidenceError(f"the summary has {len(found)} signatures, not one")
+            raise EvidenceError(f"the PDF has {len(found)} signatures, not one")
         (signature,) = found
         if signature.signer_cert.dump() != der:
-            raise EvidenceError("the summary is signed with another certificate than the one beside it")
+            raise EvidenceError("the PDF is signed with another certificate than the one expected")
         context = ValidationContext(trust_roots=[signature.signer_cert], allow_fetching=False)
         status = validate_pdf_signature(signature, context)
         if not (status.intact and status.valid):
-            raise EvidenceError("the summary was altered, or its signature is not its certificate's")
+            raise EvidenceError("the PDF was altered, or its signature is not its certificate's")
         _whole(pdf, [int(n) for n in signature.byte_range], bytes(signature.pkcs7_content))
         keywords = reader.trailer["/Info"].get("/Keywords", "")
         return str(keywords)
     except EvidenceError:
         raise
     except Exception as error:  # a verifier lets no other exception of a parser for hostile files escape
-        raise EvidenceError(f"the summary cannot be read: {type(error).__name__}") from None
+        raise EvidenceError(f"the PDF cannot be read: {type(error).__name__}") from None
+
+
+def embedded_certificate(pdf: bytes) -> bytes:
+    """Return the certificate (PEM) that a PDF's one signature names: what it says of itself, and no more.
+
+    Raises EvidenceError.
+    """
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
+    if len(pdf) > MAX_PDF_BYTES:
+        raise EvidenceError(f"a PDF of more than {MAX_PDF_BYTES} bytes")
+    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
+    try:
+        found = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
+        if len(found) != 1:
+            raise EvidenceError(f"the PDF has {len(found)} signatures, not one")
+        certificate = x509.load_der_x509_certificate(found[0].signer_cert.dump())
+        return certificate.public_bytes(serialization.Encoding.PEM)
+    except EvidenceError:
+        raise
+    except Exception as error:  # as below: whatever a hostile file brings a parser to
+        raise EvidenceError(f"the PDF cannot be read: {type(error).__name__}") from None
 
 
 def _whole(pdf: bytes, ranges: list[int], content: bytes) -> None:
@@ -143,7 +165,7 @@ def _whole(pdf: bytes, ranges: list[int], content: bytes) -> None:
     own = content[:end].hex().encode()
     held = gap[1:-1]
     if first != 0 or second + rest != len(pdf) or gap[:1] != b"<" or gap[-1:] != b">":
-        raise EvidenceError("the signature does not cover the whole summary")
+        raise EvidenceError("the signature does not cover the whole PDF")
     # Behind the signature its room is filled with zeros: any other byte there, or another case, is no part of it.
     if held != own.ljust(len(held), b"0") and held != own.upper().ljust(len(held), b"0"):
         raise EvidenceError("there is something else where the signature stands")
