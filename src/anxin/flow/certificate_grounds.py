@@ -72,7 +72,7 @@ def _limits(procedure: Procedure, result: VerificationResult) -> dict[int, Limit
 
 
 def _of_items(procedure: Procedure, result: VerificationResult) -> list[Used]:
-    """Return what the limits of the other items rest on: their figures come as text, their conclusion from the bench."""
+    """Return what the limits of the other items rest on; their conclusions are the bench's."""
     found: list[Used] = []
     for item in (i for i in procedure.items if any(r.item is i for r in result.items)):
         match item:
