@@ -27,7 +27,7 @@ from anxin.flow.platform import Platform
 from anxin.formats.verification_result import result_of, result_value
 from anxin.report.certificate import certificate_pdf
 from anxin.store import certificates as store
-from anxin.store.certificates import Certificate
+from anxin.store.certificates import Certificate, PublicPaper
 from anxin.store.parties import register_changed
 from anxin.trust.pdf_seal import PdfSigner, certificate_sha256, pdf_signer
 
@@ -203,7 +203,7 @@ def operator_name(platform: Platform, operator_id: str) -> str:
     return next((o.name for o in register.operators if o.operator_id == operator_id), operator_id)
 
 
-def status_of(c: Certificate, now_utc_ms: int) -> str:
+def status_of(c: Certificate | PublicPaper, now_utc_ms: int) -> str:
     """Return `revoked`, `expired`, `valid`, or `failed` for a notice of failure that stands."""
     if c.revoked_utc_ms is not None:
         return "revoked"

@@ -14,7 +14,7 @@ from anxin.flow.certificates import operator_name, status_of
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
 from anxin.store import certificates as store
-from anxin.store.certificates import Certificate
+from anxin.store.certificates import PublicPaper
 
 #: Characters of a charger's id, and of a certificate's number, that are looked up at all.
 MAX_ID_CHARS = 64
@@ -54,14 +54,14 @@ def certificate_document(platform: Platform, number: str) -> dict[str, Any]:
     found = None
     if number.isascii() and len(number) <= MAX_ID_CHARS and number.isprintable():
         with platform.database.transaction() as connection:
-            found = store.one(connection, number)
+            found = store.told(connection, number)
     if found is None:
         return {"number": number[:MAX_ID_CHARS], "status": "unknown"}
     digests = {"document_sha256": found.document_sha256.hex(), "pdf_sha256": found.pdf_sha256.hex()}
     return certificate_told(found, now_utc_ms()) | {"charger_id": found.charger_id} | digests
 
 
-def certificate_told(c: Certificate, now: int) -> dict[str, Any]:
+def certificate_told(c: PublicPaper, now: int) -> dict[str, Any]:
     """Return what anyone is told of a paper: no person, no figure, no reason."""
     return {
         "number": c.number, "kind": c.kind, "status": status_of(c, now), "verified_utc_ms": c.verified_utc_ms,
@@ -69,7 +69,7 @@ def certificate_told(c: Certificate, now: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _state(verified: list[Verification], papers: list[Certificate], now: int) -> dict[str, Any]:
+def _state(verified: list[Verification], papers: list[PublicPaper], now: int) -> dict[str, Any]:
     """Return the state by the latest verification that the register has: `verified`, `expired`, `failed` or `none`."""
     if not verified:
         return {"state": "none", "certificate_no": None, "verified_utc_ms": None, "valid_to_utc_ms": None,

@@ -35,8 +35,24 @@ class Certificate:
     revoked_deed_index: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PublicPaper:
+    """What anyone may know of a paper: no person, no reason, no figure. The outer app reads these columns alone."""
+
+    number: str
+    kind: str
+    charger_id: str
+    verified_utc_ms: int
+    valid_to_utc_ms: int | None
+    unconfirmed: int
+    document_sha256: bytes
+    pdf_sha256: bytes
+    revoked_utc_ms: int | None
+
+
 _NAMES = tuple(f.name for f in dataclasses.fields(Certificate))
 _COLUMNS = ", ".join(_NAMES)
+_PUBLIC = ", ".join(f.name for f in dataclasses.fields(PublicPaper))
 
 
 def next_sequence(connection: Any, kind: str, year: int) -> int:
@@ -78,14 +94,20 @@ def pdf_of(connection: Any, number: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def of_charger(connection: Any, charger_id: str, limit: int) -> list[Certificate]:
+def told(connection: Any, number: str) -> PublicPaper | None:
+    """Return what anyone may know of a number, None where there is none."""
+    row = connection.execute(f"select {_PUBLIC} from certificate where number = %s".encode(), (number,)).fetchone()
+    return None if row is None else PublicPaper(*row)
+
+
+def of_charger(connection: Any, charger_id: str, limit: int) -> list[PublicPaper]:
     """Return a charger's papers, the latest verification first."""
     rows = connection.execute(
-        f"select {_COLUMNS} from certificate where charger_id = %s"
-        " order by verified_utc_ms desc, issued_utc_ms desc limit %s".encode(),
+        f"select {_PUBLIC} from certificate where charger_id = %s"
+        " order by verified_utc_ms desc, number desc limit %s".encode(),
         (charger_id, limit),
     )
-    return [_certificate(row) for row in rows]
+    return [PublicPaper(*row) for row in rows]
 
 
 def page(connection: Any, chargers: list[str] | None, before: str | None, limit: int) -> list[Certificate]:
