@@ -17,10 +17,10 @@ import pytest
 from anxin.cli.main import main
 from anxin.domain.errors import AnxinError, CaseError, FormatError, StoreError
 from anxin.domain.party import Party, Role
-from anxin.flow import certificates as flow
 from anxin.flow.certificates import Certificates
 from anxin.flow.check_certificate import CertificateCheck, check_certificate
 from anxin.flow.platform import Platform
+from anxin.store import certificates as store
 from tests.platform.live_city import LiveCity, enrolled
 from tests.platform.verified import body, result
 from tests.platform.web import Caller, Served, serving
@@ -131,7 +131,7 @@ def test_numbers_have_no_gap_though_some_fail_and_many_come_at_once(
         found = list(pool.map(lambda n: issue(desk, f"run-{n}", n % 4)[0]["number"], range(6)))
     assert sorted(int(n[-6:]) for n in found) == [1, 2, 3, 4, 5, 6]
     with monkeypatch.context() as patch:
-        patch.setattr(flow.store, "put", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        patch.setattr(store, "put", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
         with pytest.raises(StoreError):
             issue(desk, "run-lost")
     assert issue(desk, "run-7")[0]["number"].endswith("-000007"), "what was rolled back was never given"

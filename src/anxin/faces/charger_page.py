@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from anxin.domain.errors import CaseError
-from anxin.faces.finder import HEADERS, public_rate
+from anxin.domain.errors import CaseError, LimitError
+from anxin.faces.finder import HEADERS
 from anxin.flow.charger_page import certificate_document, charger_document, day_text
 from anxin.flow.platform import Platform
-from anxin.flow.rates import Buckets
+from anxin.flow.rates import Buckets, address_key
 
 _PAGES = Environment(loader=PackageLoader("anxin.faces", "pages"), autoescape=select_autoescape())
 #: The page loads nothing and runs nothing.
@@ -26,7 +26,16 @@ PAGE_HEADERS = HEADERS | {
 def router(platform: Platform) -> APIRouter:
     """Return the outer app's routes: for anyone, a few questions a second from one address."""
     routes = APIRouter(tags=["public"])
-    rate = public_rate(Buckets(platform.settings.public_rate_per_s, platform.settings.public_burst))
+    buckets = Buckets(platform.settings.public_rate_per_s, platform.settings.public_burst)
+
+    def take(request: Request) -> None:
+        key = address_key(request.client.host if request.client else "unknown")
+        wait_s = buckets.wait_s(key)
+        if wait_s > 0:
+            raise LimitError(f"more than {buckets.rate_per_s:g} questions a second from one address", wait_s)
+        buckets.take(key)
+
+    rate = Depends(take)
 
     @routes.get("/public/v1/chargers/{charger_id}", dependencies=[rate])
     def charger(charger_id: str) -> Response:
