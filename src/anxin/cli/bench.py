@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from anxin.cli import bench_plan
+from anxin.cli import bench_plan, bench_run, bench_upload
 
-_ACTIONS: dict[str, Any] = {"plan": bench_plan}
+_ACTIONS: dict[str, Any] = {"plan": bench_plan, "run": bench_run, "upload": bench_upload}
 
 
 def add_parser(subparsers: Any) -> None:

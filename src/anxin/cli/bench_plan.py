@@ -38,6 +38,7 @@ SOURCES_ZH = {
     "port": "通信口",
 }
 STEPS_ZH = {
+    "reference": "标准器", "place": "位置", "close": "收尾", "done": "完成",
     "identify": "登记铭牌", "insulation": "绝缘电阻", "connect": "接线", "inspect": "外观及功能", "warm_up": "预热",
     "start": "启动", "settle": "稳定", "measure": "测量", "clock": "时钟", "disconnect": "拆线", "seal": "封印贴标",
 }  # fmt: skip
@@ -51,6 +52,16 @@ def add_parser(actions: Any) -> None:
         description="由等级、常数、分辨力与所需不确定度算出负载点、时长与电能，虚负荷与实负荷并列。 "
         "Points, durations, energy from class, constant, resolution, uncertainty; virtual and real load side by side.",
     )
+    add_charger_options(command)
+    command.add_argument(
+        "--uncertainty", type=int, metavar="PPM", help="所需扩展不确定度 · expanded uncertainty wanted"
+    )
+    command.add_argument("--load-power", metavar="POWER", help="实负荷能力 · what the load bank or car takes")
+    command.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
+
+
+def add_charger_options(command: Any) -> None:
+    """Add what describes a charger and its procedure; `charger_of` reads it."""
     command.add_argument("--power", required=True, metavar="POWER", help="额定功率 · rated power, 7kW or 7000W")
     command.add_argument("--current", required=True, choices=("AC", "DC"), help="交流或直流 · AC or DC")
     command.add_argument("--class", required=True, dest="accuracy_class", metavar="CLASS", help="准确度等级 · class")
@@ -70,11 +81,6 @@ def add_parser(actions: Any) -> None:
     command.add_argument(
         "--clock-digit", type=int, default=1_000, metavar="MS", help="时钟分辨力 · one digit of the clock"
     )
-    command.add_argument(
-        "--uncertainty", type=int, metavar="PPM", help="所需扩展不确定度 · expanded uncertainty wanted"
-    )
-    command.add_argument("--load-power", metavar="POWER", help="实负荷能力 · what the load bank or car takes")
-    command.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@
     ├── StoreError            the database is absent, too old, too new, unsafe, or failed
     ├── EvidenceError         the log contradicts itself or an earlier checkpoint: nothing is signed any more
     ├── CaseError             an act on an alarm that is not done: not his, not now, not this version
+    ├── InstrumentError      an instrument of a test bench is silent, or says what cannot be; the verification stops
     ├── PeerError             a platform that we ask does not answer as it should
     └── BusyError             too much is waiting; the sender keeps his message and comes again
         └── LimitError        this sender sends too much
@@ -54,6 +55,14 @@ class PolicyError(AnxinError):
 
 class EngineError(AnxinError):
     """The engine asked for does not exist, or failed while it ran the rule book."""
+
+
+class InstrumentError(AnxinError):
+    """An instrument of a bench failed. `fault` is a stable id (`no_reply`, `broken_reply`, `refused`)."""
+
+    def __init__(self, fault: str, instrument: str, detail: str) -> None:
+        super().__init__(f"仪器故障 · {instrument}: {fault}: {detail}")
+        self.fault, self.instrument, self.detail = fault, instrument, detail
 
 
 class StoreError(AnxinError):

@@ -1,0 +1,73 @@
+"""A run's result reaches the register of a real platform at once, or later; sent twice it counts once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anxin.cli.main import main
+from anxin.domain.party import Party, Role
+from anxin.flow import enrol
+from anxin.flow.platform import Platform
+from tests.platform.live_city import LiveCity, enrolled
+from tests.platform.web import serving
+
+
+@pytest.fixture
+def city(platform: Platform) -> LiveCity:
+    return enrolled(platform, chargers=6, days=2, cheats=0)
+
+
+@pytest.fixture
+def server(platform: Platform, city: LiveCity) -> Iterator[str]:
+    with serving(platform) as url:
+        yield url
+
+
+def test_from_start_to_the_platform_in_one_command_and_an_offline_run_counts_once(
+    platform: Platform, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    charger = platform.directory.register.connectors[0].charger_id
+    token = tmp_path / "token"
+    token.write_text(enrol.new_token(platform.database, platform.vault, Party("bench-1", Role.BENCH, "检定装置一")))
+    words = ["bench", "run", "--charger", charger, "--power", "7kW", "--current", "AC", "--class", "2", "--simulate",
+             "--json"]  # fmt: skip
+    there = ["--platform", server, "--token-file", str(token)]
+
+    # At once.
+    assert main([*words, "--out", str(tmp_path / "a.json"), *there]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["receipt"]["entry_id"] if "entry_id" in said["receipt"] else said["receipt"]
+
+    # Offline, then sent twice: the same receipt.
+    assert main([*words, "--plant", "gain=30000", "--out", str(tmp_path / "b.json")]) == 1
+    capsys.readouterr()
+    receipts = []
+    for _ in range(2):
+        assert main(["bench", "upload", str(tmp_path / "b.json"), *there, "--json"]) == 0
+        receipts.append(json.loads(capsys.readouterr().out)["receipt"])
+    assert receipts[0] == receipts[1]
+
+    platform.refresh()
+    found = [v for v in platform.directory.register.verifications if v.certificate_no.startswith("RUN-")]
+    assert sorted((v.charger_id, v.passed) for v in found) == [(charger, False), (charger, True)]
+
+
+def test_a_stopped_run_and_an_unknown_charger_stay_files(
+    platform: Platform, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    charger = platform.directory.register.connectors[0].charger_id
+    token = tmp_path / "token"
+    token.write_text(enrol.new_token(platform.database, platform.vault, Party("bench-1", Role.BENCH, "检定装置一")))
+    words = ["--power", "7kW", "--current", "AC", "--class", "2", "--simulate", "--out", str(tmp_path / "c.json"),
+             "--platform", server, "--token-file", str(token)]  # fmt: skip
+    for named, plants in ((charger, ["--plant", "fault=wired_phase"]), ("no-such-charger", [])):
+        assert main(["bench", "run", "--charger", named, *words, *plants]) == 2
+        assert (tmp_path / "c.json").exists()
+        told = capsys.readouterr()
+        assert "无结论" in told.err if plants else "422" in told.err
+    platform.refresh()
+    assert not [v for v in platform.directory.register.verifications if v.certificate_no.startswith("RUN-")]
