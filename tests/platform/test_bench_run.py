@@ -40,7 +40,7 @@ def test_from_start_to_the_platform_in_one_command_and_an_offline_run_counts_onc
     # At once.
     assert main([*words, "--out", str(tmp_path / "a.json"), *there]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["receipt"]["entry_id"] if "entry_id" in said["receipt"] else said["receipt"]
+    assert said["receipt"]["repeated"] is False
 
     # Offline, then sent twice: the same receipt.
     assert main([*words, "--plant", "gain=30000", "--out", str(tmp_path / "b.json")]) == 1
@@ -49,6 +49,7 @@ def test_from_start_to_the_platform_in_one_command_and_an_offline_run_counts_onc
     for _ in range(2):
         assert main(["bench", "upload", str(tmp_path / "b.json"), *there, "--json"]) == 0
         receipts.append(json.loads(capsys.readouterr().out)["receipt"])
+    assert [r.pop("repeated") for r in receipts] == [False, True]
     assert receipts[0] == receipts[1]
 
     platform.refresh()

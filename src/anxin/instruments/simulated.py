@@ -5,7 +5,7 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -108,6 +108,10 @@ def _common(text: str, model: str, commands: dict[str, Callable[[int], None]]) -
 def _lines(answer: Callable[[str], str | None]) -> type[socketserver.StreamRequestHandler]:
     class Lines(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            with suppress(ConnectionError):
+                self._answer()
+
+        def _answer(self) -> None:
             while line := self.rfile.readline(512):
                 reply = answer(line.decode("ascii", "replace").strip())
                 if reply is not None:
@@ -121,6 +125,10 @@ def _frames(world: World) -> type[socketserver.BaseRequestHandler]:
 
     class Frames(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            with suppress(ConnectionError):
+                self._answer()
+
+        def _answer(self) -> None:
             held = b""
             while got := self.request.recv(dlt645.MAX_FRAME_BYTES):
                 held, frame = DLT645Protocol.deserialize_with_remaining(held + got)
