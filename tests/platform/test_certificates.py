@@ -19,9 +19,12 @@ from anxin.domain.errors import AnxinError, CaseError, FormatError, StoreError
 from anxin.domain.party import Party, Role
 from anxin.flow.certificates import Certificates
 from anxin.flow.check_certificate import CertificateCheck, check_certificate
+from anxin.flow.intake import committed_entry
+from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
 from anxin.store import certificates as store
-from tests.platform.live_city import LiveCity, enrolled
+from anxin.store import messages
+from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
 from tests.platform.verified import body, result
 from tests.platform.web import Caller, Served, serving
 
@@ -256,6 +259,50 @@ def test_a_failed_charger_is_told_as_stopped_and_judged_so(platform: Platform, w
     assert [v.passed for v in last] == [False]
     assert httpx.get(f"{web}/public/v1/chargers/{one}").json()["verification"]["state"] == "failed"
     assert "停止使用" in httpx.get(f"{web}/c/{one}").text
+
+
+def test_sessions_since_a_failed_verification_are_findings_until_the_notice_is_revoked(
+    platform: Platform, city: LiveCity, desk: Certificates, tmp_path: Path
+) -> None:
+    judge = Judge(platform, tmp_path / "scratch")
+
+    def failed() -> int:
+        judge.settle(AS_OF_UTC_MS)
+        with platform.database.transaction() as connection:
+            row = connection.execute(
+                "select count(*) from finding where present and cause = 'verification_failed'"
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    try:
+        messages.append(platform.database, city.messages, AS_OF_UTC_MS - 1_000, committed_entry)
+        assert failed() == 0
+        with platform.database.transaction() as connection:
+            rows = connection.execute("select place, start_utc_ms from verdict where present order by 2").fetchall()
+        place, start = next(r for r in rows if r[0] in platform.directory.connectors)
+        one, ended = platform.directory.connectors[place].charger_id, start - 600_000
+        since = sum(p in platform.directory.connectors and platform.directory.connectors[p].charger_id == one
+                    for p, _ in rows)  # fmt: skip
+        bad = result(one, error_ppm=14_000, begun_utc_ms=ended - 420_000, ended_utc_ms=ended)
+        line = desk.issue(INSPECTOR, body(bad), accept_unconfirmed=True)
+        assert failed() == since > 0
+        desk.revoke(INSPECTOR, line["number"], "标准器失准")
+        assert failed() == 0
+    finally:
+        judge.close()
+
+
+def test_an_officer_of_another_district_finds_nothing(platform: Platform, web: Served) -> None:
+    officer, one = Caller(platform, web, INSPECTOR), charger(platform)
+    other = Caller(platform, web, replace(INSPECTOR, party_id="elsewhere", districts=("无此区",)))
+    number = officer.post(f"{ROUTE}?accept_unconfirmed=true", body(result(one)))[1]["number"]
+    absent = other.post(f"{ROUTE}/ZS-2026-999999/revoke", json={"reason": "x"})
+    assert absent[0] == 404
+    assert other.post(f"{ROUTE}/{number}/revoke", json={"reason": "x"}) == absent
+    assert other.get(f"{ROUTE}/{number}/pdf") == absent
+    assert other.get(ROUTE) == (200, [])
+    assert other.post(f"{ROUTE}?accept_unconfirmed=true", body(result(one, "run-2")))[0] == 422
+    assert officer.get(ROUTE)[1][0]["status"] == "valid"
 
 
 def test_whoever_asks_too_often_waits(platform: Platform) -> None:

@@ -82,7 +82,8 @@ class Certificates:
             pdf_digest = hashlib.sha256(pdf).digest()
             deed = keep_deed(
                 connection, Kind.DEED_CERTIFICATE, party.party_id, f"{number}/issued",
-                {"act": "issued", "number": number, "charger": result.charger_id, "run": result.run_id,
+                {"act": "issued", "number": number, "charger": result.charger_id,
+                 "verified_utc_ms": result.ended_utc_ms, "run": result.run_id,
                  "passed": grounds.passed, "unconfirmed": len(grounds.unconfirmed),
                  "document_sha256": digest.hex(), "pdf_sha256": pdf_digest.hex()}, now,
             )  # fmt: skip
@@ -119,7 +120,8 @@ class Certificates:
             found = self._found(connection, party, number, lock=True)
             if found.revoked_utc_ms is not None:
                 raise CaseError("certificate.revoked", "已撤销 · revoked before")
-            said = {"act": "revoked", "number": number, "charger": found.charger_id, "reason": why}
+            said = {"act": "revoked", "number": number, "charger": found.charger_id,
+                    "verified_utc_ms": found.verified_utc_ms, "reason": why}  # fmt: skip
             deed = keep_deed(connection, Kind.DEED_CERTIFICATE, party.party_id, f"{number}/revoked", said, now)
             store.revoke(connection, number, now, party.party_id, why, deed.index)
             register_changed(connection)

@@ -3,6 +3,7 @@ them, in; values out. The same message gives the same values whenever it is deco
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +26,8 @@ LOG = logging.getLogger("anxin.judge")
 @dataclass(slots=True)
 class Decoded:
     """What one message says. `declared` is what an operator says of his own stations, connectors and tariffs;
-    `verifications` and `seal_events` are what benches and inspectors report."""
+    `verifications` and `seal_events` are what benches and inspectors report; `papers` are chargers with the moment of a
+    verification whose certificate was issued or revoked."""
 
     index: int
     message: Message
@@ -35,6 +37,7 @@ class Decoded:
     declared: Register = field(default_factory=Register)
     verifications: list[Verification] = field(default_factory=list)
     seal_events: list[SealEvent] = field(default_factory=list)
+    papers: list[tuple[str, int]] = field(default_factory=list)
 
 
 def source_of(index: int) -> str:
@@ -59,6 +62,9 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
             decoded.verifications.append(bench_documents.bench_result(message.payload).verification)
         elif message.kind is Kind.SEAL_EVENT:
             decoded.seal_events.append(bench_documents.seal_event(message.payload))
+        elif message.kind is Kind.DEED_CERTIFICATE:
+            deed = json.loads(message.payload)
+            decoded.papers.append((str(deed["charger"]), int(deed["verified_utc_ms"])))
         else:
             decoded.batch = _batch(message, source, directory, zone)
     except AnxinError as error:

@@ -242,16 +242,20 @@ class Judge:
         return Touch(place, begin or received, end or received)
 
     def _keep_reports(self, connection: object, decoded: Sequence[Decoded], now: int) -> list[Touch]:
-        """Keep what benches and seals report; every session since then is judged anew where they stand."""
+        """Keep what benches and seals report; every session since then is judged anew where they stand, and where a
+        certificate was issued or revoked."""
         verified = [(d.index, v) for d in decoded for v in d.verifications]
         events = [(d.index, e) for d in decoded for e in d.seal_events]
-        if not verified and not events:
+        papers = [paper for d in decoded for paper in d.papers]
+        if not verified and not events and not papers:
             return []
         put_reports(connection, verified, events)
         since: dict[str, int] = {}
-        for charger, at in [(v.charger_id, v.verified_utc_ms) for _, v in verified] + [
-            (e.charger_id, e.at_utc_ms) for _, e in events
-        ]:
+        for charger, at in (
+            [(v.charger_id, v.verified_utc_ms) for _, v in verified]
+            + [(e.charger_id, e.at_utc_ms) for _, e in events]
+            + papers
+        ):
             since[charger] = min(at, since.get(charger, at))
         return [
             Touch(c.connector_id, since[c.charger_id], max(now, since[c.charger_id]))

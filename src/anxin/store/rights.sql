@@ -87,6 +87,8 @@ grant select, update (value) on counter to anxin_outer, anxin_regulator;
 alter table counter enable row level security;
 create policy reads on counter for select to anxin_outer, anxin_regulator using (true);
 create policy changes on counter for update to anxin_outer, anxin_regulator using (name = 'party_version');
+-- A certificate that is issued or revoked changes the register.
+create policy registers on counter for update to anxin_regulator using (name = 'register_version');
 
 -- The register is what doors check senders against: connectors, seals, public keys of meters.
 grant select on register_entry, fact_verification, fact_seal_event to anxin_outer, anxin_regulator;
@@ -215,6 +217,11 @@ create policy outer_own on attachment to anxin_outer
 create policy inside on attachment to anxin_regulator using (true);
 grant insert, select (number, secret_sha256, filed_utc_ms, order_id, reason, state, conclusion) on complaint to anxin_outer;
 grant select, update (sealed_text, sealed_contact, salt, erased_utc_ms) on complaint to anxin_regulator;
+
+-- Certificates: issued and revoked inside; outside nobody reads a person, a reason, a figure or the paper itself.
+grant select, insert, update on certificate, certificate_counter to anxin_regulator;
+grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconfirmed, document_sha256, pdf_sha256,
+    revoked_utc_ms) on certificate to anxin_outer;
 
 -- The policies and rules under which was judged: nobody's secret.
 grant select on standing to anxin_outer, anxin_regulator;
