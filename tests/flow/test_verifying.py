@@ -16,6 +16,7 @@ from anxin.cli.main import main
 from anxin.domain.coordinates import Crs, Point
 from anxin.domain.errors import InstrumentError, PolicyError
 from anxin.domain.verification import Item, LoadMethod, Outcome, VerificationKind, VerificationResult
+from anxin.flow.certificate_grounds import grounds_of
 from anxin.flow.verifying import Instruments, Task, steps_of, verify
 from anxin.flow.verifying_documents import bench_document, keep, kept
 from anxin.formats.bench_documents import bench_result
@@ -123,7 +124,7 @@ def test_the_error_that_is_planted_is_the_error_that_is_found(charger: Charger, 
 def test_many_honest_runs_come_to_a_conclusion_although_each_shows_another_spread() -> None:
     results = [run(replace(PULSES, accuracy_class="1"), Planted(noise_ppm=200, seed=n)) for n in range(40)]
     assert [r.outcome for r in results] == [Outcome.PASS] * 40
-    assert len({len(r.points[0].readings) for r in results}) > 1
+    assert len({r.points[0].expanded_uncertainty_ppm for r in results}) > 1
 
 
 def test_a_meter_that_scatters_too_much_has_no_conclusion() -> None:
@@ -155,6 +156,17 @@ def test_a_result_survives_its_file_and_is_a_document_that_the_door_takes(tmp_pa
         assert bench_document(again) == bench_document(result)
         taken = bench_result(bench_document(again))
         assert (taken.verification.passed, taken.points) == (passed, 1)
+
+
+@pytest.mark.parametrize(
+    ("charger", "procedure"),
+    [(PULSES, "jjg-1148-2022"), (REGISTER, "jjg-1148-2022"), (DIRECT, "jjg-1149-2022")],
+)
+def test_a_paper_follows_from_what_a_run_says(charger: Charger, procedure: str) -> None:
+    """The platform judges each result again by itself before it issues a certificate or a notice of failure."""
+    for gain, passed in ((0, True), (30_000, False)):
+        result = run(charger, Planted(gain_ppm=gain), procedure)
+        assert grounds_of(result, "Asia/Shanghai", result.ended_utc_ms).passed is passed
 
 
 def test_a_procedure_with_items_that_the_bench_cannot_measure_does_not_begin() -> None:

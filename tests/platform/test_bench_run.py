@@ -11,8 +11,9 @@ import pytest
 from anxin.cli.main import main
 from anxin.domain.party import Party, Role
 from anxin.flow import enrol
+from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
-from tests.platform.live_city import LiveCity, enrolled
+from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
 from tests.platform.web import serving
 
 
@@ -52,6 +53,11 @@ def test_from_start_to_the_platform_in_one_command_and_an_offline_run_counts_onc
     assert [r.pop("repeated") for r in receipts] == [False, True]
     assert receipts[0] == receipts[1]
 
+    judge = Judge(platform, tmp_path / "scratch")
+    try:
+        judge.settle(AS_OF_UTC_MS)
+    finally:
+        judge.close()
     platform.refresh()
     found = [v for v in platform.directory.register.verifications if v.certificate_no.startswith("RUN-")]
     assert sorted((v.charger_id, v.passed) for v in found) == [(charger, False), (charger, True)]

@@ -5,7 +5,6 @@ The document follows from the file alone, byte for byte, and is named by the run
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from decimal import Decimal
@@ -13,25 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
-from anxin.domain.errors import FormatError, InputError, PeerError, PolicyError
+from anxin.domain.errors import InputError, PeerError, PolicyError
 from anxin.domain.quantities import iso_of
 from anxin.domain.verification import LoadPoint, Outcome, VerificationResult
-from anxin.formats import json_document
+from anxin.formats.verification_result import MAX_RESULT_BYTES, result_of, result_value
 from anxin.instruments.dlt645 import ZONE
 
 RESULTS = "/bench/v1/results"
 TIMEOUT_S = 20
-#: Bytes of a result's file, and characters of a token's.
-MAX_RUN_FILE_BYTES = 1_048_576
+#: Characters of a token's file.
 MAX_TOKEN_CHARS = 4_096
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def keep(result: VerificationResult, path: Path) -> None:
     """Write a result to its file, whole and synced or not at all. InputError where it cannot be written."""
-    text = json.dumps(msgspec.to_builtins(dataclasses.asdict(result)), ensure_ascii=False, indent=2)
+    text = json.dumps(result_value(result), ensure_ascii=False, indent=2)
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("w", encoding="utf-8") as file:
@@ -47,15 +44,10 @@ def kept(path: Path) -> VerificationResult:
     """Return the result of a file. InputError where there is none to read, FormatError for what is not one."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_RUN_FILE_BYTES + 1)
+            data = file.read(MAX_RESULT_BYTES + 1)
     except OSError as error:
         raise InputError(f"读不了文件 · cannot read {path}: {error.strerror}") from None
-    if len(data) > MAX_RUN_FILE_BYTES:
-        raise FormatError("result.size", f"a result of more than {MAX_RUN_FILE_BYTES} bytes")
-    try:
-        return msgspec.convert(json_document.loads(data), VerificationResult)
-    except msgspec.ValidationError as error:
-        raise FormatError("result.shape", str(error)[:300]) from None
+    return result_of(data)
 
 
 def bench_document(result: VerificationResult) -> bytes:
