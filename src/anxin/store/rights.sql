@@ -226,4 +226,18 @@ grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconf
 -- The policies and rules under which was judged: nobody's secret.
 grant select on standing to anxin_outer, anxin_regulator;
 
+-- Outages that operators ask to leave out of uptime: one's own outside, decided inside.
+grant select, insert on uptime_claim to anxin_outer;
+grant select, update (state, decided_by, decided_utc_ms, decision, decision_index) on uptime_claim to anxin_regulator;
+alter table uptime_claim enable row level security;
+create policy outer_own on uptime_claim to anxin_outer using (operator_id = tenant());
+create policy inside on uptime_claim to anxin_regulator using (true);
+
+-- Certificates: whether one holds is for everyone to ask, the paper and what it rests on are the regulator's.
+grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconfirmed, document_sha256, pdf_sha256,
+    revoked_utc_ms) on certificate to anxin_outer;
+grant select, insert, update (revoked_utc_ms, revoked_by, revoked_reason, revoked_deed_index) on certificate
+    to anxin_regulator;
+grant select, insert, update on certificate_counter to anxin_regulator;
+
 -- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due, trade_touched
