@@ -233,11 +233,4 @@ alter table uptime_claim enable row level security;
 create policy outer_own on uptime_claim to anxin_outer using (operator_id = tenant());
 create policy inside on uptime_claim to anxin_regulator using (true);
 
--- Certificates: whether one holds is for everyone to ask, the paper and what it rests on are the regulator's.
-grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconfirmed, document_sha256, pdf_sha256,
-    revoked_utc_ms) on certificate to anxin_outer;
-grant select, insert, update (revoked_utc_ms, revoked_by, revoked_reason, revoked_deed_index) on certificate
-    to anxin_regulator;
-grant select, insert, update on certificate_counter to anxin_regulator;
-
 -- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due, trade_touched
