@@ -180,3 +180,22 @@ def test_the_command_prints_list_and_quality_and_counts_anew(
     assert asked_again(platform.database)
     Watch(platform).settle()
     assert not asked_again(platform.database)
+
+
+def test_who_falls_silent_is_listed_and_who_comes_back_is_not(platform: Platform, url: str, world: World) -> None:
+    caller = inspector(platform, url)
+    watch, now = Watch(platform), now_utc_ms()
+
+    def silent() -> set[str]:
+        status, found = caller.get("/api/surveillance/silent")
+        assert status == 200
+        assert all(any(r["kind"] == "silent" for r in e["reasons"]) for e in found["entries"])
+        return {e["subject_id"] for e in found["entries"]}
+
+    assert silent() == set()
+    watch.sweep(now + 60 * DAY_MS)
+    assert silent() == {
+        world.leaning.charger_id, world.honest.charger_id, world.own.operator_id, world.other.operator_id,
+    }  # fmt: skip
+    watch.sweep(now)
+    assert silent() == set()
