@@ -6,7 +6,8 @@
 
 Words in order, and late ones that change a state, are placed to the millisecond. Where another state comes late into a
 run of many repeats, the repeats between the first and the last are not known any more: the rest of the run goes on at
-most MERGE_MS too late. A replay of the messages mends that as well.
+most MERGE_MS too late. A replay of the messages mends that as well. Of two words for one moment the earlier one leaves
+no trace in a run: taken again alone, it stands as if it had come late.
 """
 
 from __future__ import annotations
