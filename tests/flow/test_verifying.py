@@ -29,6 +29,9 @@ from anxin.instruments.world import FAULTS, Planted, World, planted_of
 from anxin.verification.plan import Charger, bench_data, plan
 from anxin.verification.procedures import procedure_of
 
+#: Minutes on two cores: `make test-long`.
+pytestmark = pytest.mark.long
+
 BEGIN_UTC_MS = 1_790_000_000_000
 PULSES = Charger("AC", 7_000, 220_000, 1, "2", 1_600, 1_000)
 REGISTER = Charger("AC", 7_000, 220_000, 1, "2", None, 10_000)
