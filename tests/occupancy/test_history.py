@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from anxin.domain.connector_status import State, StatusRun, StatusWord
@@ -104,9 +104,16 @@ def test_in_any_order_no_state_is_placed_further_off_than_a_merge_and_a_replay_m
 
 
 @UNHURRIED
+@example(
+    [
+        word(IDLE, 61 * 30_000, 0),
+        word(IDLE, 64 * 30_000, 1),
+        word(CHARGING, 53 * 30_000, 2),
+        word(CHARGING, 61 * 30_000, 3),
+    ]
+)
 @given(WORDS)
 def test_words_taken_twice_change_nothing(words: list[StatusWord]) -> None:
-    words = list({w.at_utc_ms: w for w in words}.values())  # of two for one moment a run keeps no trace of the earlier
     runs = with_words([], words)
     assert with_words(runs, words) == runs
 

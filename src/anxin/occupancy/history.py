@@ -6,8 +6,7 @@
 
 Words in order, and late ones that change a state, are placed to the millisecond. Where another state comes late into a
 run of many repeats, the repeats between the first and the last are not known any more: the rest of the run goes on at
-most MERGE_MS too late. A replay of the messages mends that as well. Of two words for one moment the earlier one leaves
-no trace in a run: taken again alone, it stands as if it had come late.
+most MERGE_MS too late. A replay of the messages mends that as well.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ def _put(runs: list[StatusRun], word: StatusWord) -> None:
     here = bisect_right(runs, at, key=lambda r: r.at_utc_ms) - 1
     before = runs[here] if here >= 0 else None
     rest: list[StatusRun] = []
+    exchanged = False
     if before is not None and at <= before.heard_utc_ms:
         if before.state is word.state:
             return
@@ -43,12 +43,16 @@ def _put(runs: list[StatusRun], word: StatusWord) -> None:
                 return
             del runs[here]
             here -= 1
+            exchanged = True
         else:
             runs[here] = replace(before, heard_utc_ms=at - 1)
         if before.heard_utc_ms > at:
             rest = [replace(before, at_utc_ms=min(at + MERGE_MS, before.heard_utc_ms))]
     runs[here + 1 : here + 1] = [_run(word), *rest]
-    for place in (here + 1 + len(rest), here + 1, here):  # from behind, so that the places before stay what they are
+    places = [here + 1 + len(rest), here + 1]  # from behind, so that the places before stay what they are
+    # A word that took another's place stays a run of its own: in a longer one its number would be lost, and the word
+    # that it replaced would stand again where it is taken twice.
+    for place in places if exchanged else [*places, here]:
         _join(runs, place)
 
 
