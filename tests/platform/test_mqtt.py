@@ -502,10 +502,12 @@ def test_a_false_receipt_makes_nobody_forget(door_platform: Platform, broker: Br
         ),
     ]  # fmt: skip
     with meter_of(door_platform, tmp_path) as (meter, heard):
+        listens = threading.Event()  # a record may be out before the broker has heard that the meter listens
+        meter.link.client.on_subscribe = lambda *_: listens.set()
         meter.put([sealed(1)])
         stranger = Stranger(door_platform)
         until(lambda: meter.sent > 0, PATIENCE_S)
-        time.sleep(2)  # a record may be out before the broker has heard that the meter listens
+        assert listens.wait(PATIENCE_S)
         for payload in false:
             stranger.send(METERS[0], payload, "receipts")
         until(lambda: meter.false_receipts == len(false), PATIENCE_S)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from anxin.domain.errors import (
     AnxinError,
@@ -82,6 +84,13 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind):
                 return answer(status, rule, _OURS.get(kind) or str(error))
         return answer(500, "internal", "an error that is ours; nothing was kept: send again")
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        # A body that no JSON reader gets to the end of is the caller's mistake like any other in it.
+        if error.status_code == 400 and isinstance(error.__cause__, UnicodeDecodeError | RecursionError):
+            return answer(422, "request", "the body is no JSON text", "body")
+        return await http_exception_handler(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
