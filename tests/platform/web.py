@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -22,9 +23,15 @@ from anxin.flow.platform import Platform
 
 
 class Served(str):
-    """The outer app's address, and beside it the regulator's."""
+    """The outer app's address, and beside it the regulator's, which is served from when it is first asked for: to make
+    an app of some hundred routes takes a second or two, and most tests speak to one."""
 
-    regulator: str
+    serve_regulator: Callable[[], str]
+
+    @cached_property
+    def regulator(self) -> str:
+        """Where the regulator's app answers."""
+        return self.serve_regulator()
 
     def of(self, role: Role) -> str:
         """Return where a role calls."""
@@ -67,7 +74,7 @@ def serving(platform: Platform, **options: Any) -> Iterator[Served]:
     try:
         with ExitStack() as stack:
             found = Served(stack.enter_context(listening(outer.create_app(faces[0]), **options)))
-            found.regulator = stack.enter_context(listening(regulator.create_app(faces[1]), **options))
+            found.serve_regulator = lambda: stack.enter_context(listening(regulator.create_app(faces[1]), **options))
             yield found
     finally:
         del platform.__dict__["refresh"]
