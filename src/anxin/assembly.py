@@ -23,12 +23,13 @@ def open_database(url: str) -> Database:
     return database
 
 
-def open_platform(settings: Settings, url: str) -> Platform:
-    """Return a platform on a database that is brought up to date and safe to acknowledge on.
+def open_platform(settings: Settings, url: str, *, credentials: bool = True) -> Platform:
+    """Return a platform on a database that is brought up to date and safe to acknowledge on; without the parties'
+    credentials for who needs none.
 
     Raises StoreError, or InputError where the master key is not the database's.
     """
-    return _platform(settings, open_database(url))
+    return _platform(settings, open_database(url), credentials=credentials)
 
 
 def open_face(settings: Settings, url: str) -> Platform:
@@ -47,10 +48,10 @@ def open_face(settings: Settings, url: str) -> Platform:
     return _platform(settings, database)
 
 
-def _platform(settings: Settings, database: Database) -> Platform:
+def _platform(settings: Settings, database: Database, *, credentials: bool = True) -> Platform:
     try:
         vault = Vault.at(master_key_file(settings))
-        platform = Platform(settings, database, vault)
+        platform = Platform(settings, database, vault, credentials=credentials)
         platform.refresh()
     except BaseException:
         database.close()

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -224,65 +226,64 @@ def judge_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Judge until stopped."""
     # Evidence before judgement: where both want the processor, the doors have it first.
     os.nice(JUDGE_NICE)
-    from anxin.assembly import open_platform
     from anxin.flow.live import judge_for_ever
 
-    platform = open_platform(settings, url)
-    judge_for_ever(platform, stop)
-    platform.database.close()
-
-
-def desk_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Make alarms of findings, and keep their deadlines, until stopped."""
-    from anxin.assembly import open_platform
-    from anxin.flow.desk import desk_for_ever
-
-    platform = open_platform(settings, url)
-    desk_for_ever(platform, stop)
-    platform.database.close()
-
-
-def watch_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Look for what only many sessions show until stopped."""
-    # Nobody waits for it: doors and judge have the processor first.
-    os.nice(WATCH_NICE)
-    from anxin.assembly import open_platform
-    from anxin.flow.surveillance import watch_for_ever
-
-    platform = open_platform(settings, url)
-    watch_for_ever(platform, stop)
-    platform.database.close()
-
-
-def notices_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Tell of events, by webhook and mail, until stopped."""
-    from anxin.assembly import open_platform
-    from anxin.flow.notices import tell_for_ever
-
-    platform = open_platform(settings, url)
-    tell_for_ever(platform, stop)
-    platform.database.close()
+    with _platform(settings, url) as platform:
+        judge_for_ever(platform, stop)
 
 
 def pull_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Ask the operators' platforms until stopped."""
-    from anxin.assembly import open_platform
     from anxin.flow.tcec102_pull import pull_for_ever
 
-    platform = open_platform(settings, url)
-    pull_for_ever(platform, stop)
-    platform.database.close()
+    with _platform(settings, url) as platform:
+        pull_for_ever(platform, stop)
+
+
+def desk_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Make alarms of findings, and keep their deadlines, until stopped."""
+    from anxin.flow.desk import desk_for_ever
+
+    with _platform(settings, url, credentials=False) as platform:
+        desk_for_ever(platform, stop)
+
+
+def notices_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Tell of events, by webhook and mail, until stopped."""
+    from anxin.flow.notices import tell_for_ever
+
+    with _platform(settings, url, credentials=False) as platform:
+        tell_for_ever(platform, stop)
+
+
+def watch_child(settings: Settings, url: str, stop: threading.Event) -> None:
+    """Look for what only many sessions show until stopped."""
+    os.nice(WATCH_NICE)  # nobody waits for it
+    from anxin.flow.surveillance import watch_for_ever
+
+    with _platform(settings, url, credentials=False) as platform:
+        watch_for_ever(platform, stop)
 
 
 def occupancy_child(settings: Settings, url: str, stop: threading.Event) -> None:
     """Keep the roll-ups of what connectors are doing until stopped."""
     os.nice(OCCUPANCY_NICE)
-    from anxin.assembly import open_platform
     from anxin.flow.occupancy_keeping import keep_for_ever
 
-    platform = open_platform(settings, url)
-    keep_for_ever(platform, stop)
-    platform.database.close()
+    with _platform(settings, url, credentials=False) as platform:
+        keep_for_ever(platform, stop)
+
+
+@contextmanager
+def _platform(settings: Settings, url: str, *, credentials: bool = True) -> Iterator[Any]:
+    """A platform that works as the database's owner, closed at the end."""
+    from anxin.assembly import open_platform
+
+    platform = open_platform(settings, url, credentials=credentials)
+    try:
+        yield platform
+    finally:
+        platform.database.close()
 
 
 def log_child(settings: Settings, url: str, stop: threading.Event) -> None:

@@ -124,8 +124,13 @@ def with_reports(register: Register, verified: Sequence[Verification], events: S
     return replace(register, verifications=tuple(known.values()), seals=seals_of(register.seals, events))
 
 
-def load_directory(database: Database, open_: Callable[[bytes, str], bytes], old: Directory | None = None) -> Directory:
-    """Return the directory as the database has it now; what has not changed since `old` is not read again."""
+def load_directory(
+    database: Database, open_: Callable[[bytes, str], bytes] | None, old: Directory | None = None
+) -> Directory:
+    """Return the directory as the database has it now; what has not changed since `old` is not read again.
+
+    `open_` opens secrets; without it the directory holds no credentials.
+    """
     with database.transaction() as connection:
         # Read first: a change during the reading is noticed at the next look.
         version = store.version(connection)
@@ -135,7 +140,9 @@ def load_directory(database: Database, open_: Callable[[bytes, str], bytes], old
         new = replace(new, **_registered(with_reports(store.load_register(database), *load_reports(database))))
     if version.parties != old.version.parties:
         parties = {p.party_id: p for p in store.load_parties(database)}
-        new = replace(new, parties=parties, **_credentials(store.load_credentials(database, open_)))
+        new = replace(new, parties=parties)
+        if open_ is not None:
+            new = replace(new, **_credentials(store.load_credentials(database, open_)))
     return new
 
 
@@ -179,12 +186,14 @@ def _credentials(credentials: Iterable[Credential]) -> dict[str, Any]:
 
 
 class Platform:
-    """The running platform of one process."""
+    """The running platform of one process. `credentials`: whether it needs those of the parties at all. Who needs none
+    holds no secret of anybody's."""
 
-    def __init__(self, settings: Settings, database: Database, vault: Vault) -> None:
+    def __init__(self, settings: Settings, database: Database, vault: Vault, *, credentials: bool = True) -> None:
         self.settings = settings
         self.database = database
         self.vault = vault
+        self._open = vault.open if credentials else None
         self.measures = Measures()
         self.intake = Intake(database, settings, self.measures)
         self.directory = Directory()
@@ -196,7 +205,7 @@ class Platform:
         with self.database.transaction() as connection:
             version = store.version(connection)
         if version != self.directory.version:
-            self.directory = load_directory(self.database, self.vault.open, self.directory)
+            self.directory = load_directory(self.database, self._open, self.directory)
 
     async def start(self) -> None:
         """Load the directory and begin to commit. Called inside the running event loop."""
