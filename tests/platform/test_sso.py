@@ -83,7 +83,7 @@ def logged_in_there(browser: httpx.Client, address: str) -> str:
     for _ in range(12):
         if answer.is_redirect:
             where = str(answer.next_request.url) if answer.next_request is not None else ""
-            if CALLBACK in where:
+            if urlsplit(where).path == CALLBACK:  # its address is also in the query of the provider's own
                 return where
             answer = browser.get(where)
             continue
@@ -140,7 +140,7 @@ class Issuer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.address = self.issuer = f"http://127.0.0.1:{self.server_address[1]}"
 
-    def signed(self, nonce: str, header: dict[str, Any] | None = None, **more: Any) -> str:
+    def signed(self, nonce: str, /, header: dict[str, Any] | None = None, **more: Any) -> str:
         now = int(time.time())
         claims = {
             "iss": self.address, "aud": oidc_provider.CLIENT, "sub": "1", "iat": now, "exp": now + 300, "nonce": nonce,

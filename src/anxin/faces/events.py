@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -83,12 +84,15 @@ class EventStream(Response):
         self, feed: Feed, place: int, party: Party, kinds: tuple[str, ...], again: Callable[[], Party | None]
     ) -> None:
         super().__init__(None, 200, _HEADERS, "text/event-stream")
-        self.feed, self.place, self.party, self.kinds, self.again = feed, place, party, kinds, again
+        self.feed, self.place, self.kinds, self.again = feed, place, kinds, again
+        self.party_id = party.party_id
+        self.party: Party | None = party
+        self._known = (feed.platform.directory, -math.inf)
 
     async def __call__(self, scope: Asgi, receive: Receive, send: Send) -> None:
         """Answer, until an end."""
         try:
-            with self.feed.listening(self.party.party_id) as waker:
+            with self.feed.listening(self.party_id) as waker:
                 await self._answer(scope, receive, send, waker)
         except CrowdedError as error:
             await problems.answer(429 if error.own else 503, "events.crowded", str(error))(scope, receive, send)
@@ -130,8 +134,8 @@ class EventStream(Response):
         """What to write next: events, or a sign of life that says how far was read. None: the stream ends."""
         while not gone():
             waker.clear()
-            party = self.again()
-            wanted = None if party is None else scope_of(party, self.kinds)
+            await self._ask_again()
+            wanted = None if self.party is None else scope_of(self.party, self.kinds)
             if wanted is None:
                 return None
             place = self.place
@@ -150,6 +154,16 @@ class EventStream(Response):
                 # An id without data moves a browser's Last-Event-ID and is no event.
                 return f": \nid: {self.place}\n\n".encode()
         return None
+
+    async def _ask_again(self) -> None:
+        """Learn who listens, once the directory is another one or a sign of life is due: not for each event, since a
+        session is asked of the database."""
+        directory, due = self._known
+        now, present = asyncio.get_running_loop().time(), self.feed.platform.directory
+        if present is directory and now < due:
+            return
+        self.party = await asyncio.to_thread(self.again)
+        self._known = (present, now + self.feed.platform.settings.events_heartbeat_s)
 
 
 def _written(event: Event, document: bytes) -> bytes:

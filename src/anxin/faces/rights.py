@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Header, HTTPException, Request
 
+from anxin.domain.errors import AnxinError
 from anxin.domain.party import OF_OPERATOR, REGULATOR, Party, Role, Sight
 from anxin.flow import tenants
 from anxin.flow.platform import Platform
@@ -154,12 +155,13 @@ def allowed(platform: Platform, right: Right) -> Callable[[Request, str], Party]
 
 
 def still_allowed(platform: Platform, right: Right, request: Request) -> Callable[[], Party | None]:
-    """Return what tells, as long as a request lasts, who its caller is now: None once he may no longer."""
+    """Return what tells, as long as a request lasts, who its caller is now: None once he may no longer, or where it
+    cannot be told. It may ask the database."""
 
     def party() -> Party | None:
         try:
             caller = caller_of(platform, request)
-        except HTTPException:
+        except (HTTPException, AnxinError):
             return None
         return caller.party if caller is not None and caller.may(right) else None
 

@@ -107,17 +107,29 @@ ZH = {
 }  # fmt: skip
 FAMILIES = {
     "admission": "该主体不能报送此内容",
+    "attachment": "附件不合要求",
     "batch": "一批记录过多",
     "bench": "检定结果不合格式",
     "body": "请求内容过大",
+    "case": "告警处置的请求不合格式",
+    "certificate": "检定证书的请求或文件不合格式",
+    "claim": "可用率扣除申请不合格式",
+    "complaint": "投诉内容不合格式",
     "correction": "不能这样更正",
     "encoding": "编码不对",
     "envelope": "电能表信封不合格式",
+    "filter": "筛选条件不合法",
     "json": "JSON 不合格式",
+    "mail": "邮件订阅不合格式",
     "number": "数值不合法",
     "ocpi": "OCPI 内容不合格式",
     "ocpp": "OCPP 内容不合格式",
+    "password": "口令不合要求",
+    "person": "不能这样改动人员",
+    "result": "检定结果不合格式",
     "seal": "铅封事件不合格式",
+    "session": "第二因素的步骤不对",
+    "sso": "单点登录未成立",
     "table": "表格内容不合格式",
     "tcec102": "T/CEC 102 内容不合格式",
     "text": "文本不合法",
@@ -125,6 +137,7 @@ FAMILIES = {
     "topic": "MQTT 主题不对",
     "unit": "单位不合法",
     "upload": "上传的文件不合要求",
+    "webhook": "推送地址不合要求",
 }
 _LINE_COLUMN = re.compile(r"at line (\d+) column (\d+)")
 
