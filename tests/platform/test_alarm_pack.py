@@ -26,9 +26,6 @@ from anxin.store import parties
 from tests.platform.packs import PackedCity, judged_city, publish, zipped
 from tests.platform.web import Caller, Served, serving
 
-#: Minutes on two cores: `make test-long`.
-pytestmark = pytest.mark.long
-
 INSPECTOR = Party("inspector-1", Role.INSPECTOR, "甲")
 AWAY = Party("inspector-2", Role.INSPECTOR, "乙", districts=("nowhere",))
 

@@ -35,9 +35,6 @@ from anxin.store.events import Event, events_after, put_events
 from tests.platform.endpoints import telling
 from tests.platform.web import Caller, serving
 
-#: Minutes on two cores: `make test-long`.
-pytestmark = pytest.mark.long
-
 MANAGER = Party("m", Role.MANAGER, "经理", "OP-A")
 INSPECTOR = Party("i", Role.INSPECTOR, "检查员", districts=("西湖区",))
 A = Party("OP-A", Role.OPERATOR, "甲", "OP-A")

