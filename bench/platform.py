@@ -8,6 +8,7 @@
 
     python -m bench.platform [--stored 14400000] [--rate 2000] [--seconds 300] [--data build/bench/platform]
 
+Settings of the platform come from the environment as everywhere: ANXIN_WEB_PROCESSES=2 serves with two.
 The load generator runs on the same machine and takes its share of it.
 """
 
@@ -33,7 +34,7 @@ import psutil
 from anxin.assembly import open_platform
 from anxin.formats import tcec102_envelope
 from anxin.formats.tcec102_envelope import OperatorSecrets
-from anxin.settings import Settings
+from anxin.settings import Settings, load_settings
 from anxin.store.embedded import EmbeddedServer
 from bench.common import BUILD, write
 from bench.platform_city import Session, enrolled, made_city, options_of, record_lines, sessions
@@ -187,6 +188,8 @@ async def flood(load: Load, lines: Iterator[bytes], rate: int, seconds: int) -> 
         for number in turn:
             due = began + number * BATCH / rate
             batch = [line for _, line in zip(range(BATCH), lines, strict=False)]
+            if len(batch) < BATCH:
+                raise SystemExit(f"the city has no more records after {number * BATCH}: give it more --chargers")
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             outcomes = await load.records(batch)
             waits.append(time.monotonic() - due)
@@ -207,11 +210,10 @@ async def flood(load: Load, lines: Iterator[bytes], rate: int, seconds: int) -> 
 def cpu_seconds(parent: psutil.Process) -> dict[str, float]:
     """Return the CPU seconds so far of every process of the platform, by what it is."""
     found: dict[str, float] = {"generator": sum(psutil.Process().cpu_times()[:2])}
-    for process in psutil.process_iter(["name", "cmdline", "pid"]):
-        words = " ".join(process.info["cmdline"] or [])
+    for process in psutil.process_iter(["name", "pid"]):
         name = "postgres" if (process.info["name"] or "").startswith("postgres") else None
         if process.pid == parent.pid or any(p.pid == parent.pid for p in process.parents()):
-            name = name or (words.split("anxin-")[-1] if "anxin-" in words else "platform")
+            name = name or (process.info["name"] if "anxin-" in process.info["name"] else "parent")
         if name:
             with contextlib.suppress(psutil.Error):
                 found[name] = found.get(name, 0.0) + sum(process.cpu_times()[:2])
@@ -275,6 +277,7 @@ def main() -> None:
             "stored": args.stored,
             "chargers": args.chargers,
             "algorithm": args.algorithm or "all",
+            "web_processes": load_settings().web_processes,
             "limits": limits(server.url),
         }
         print(json.dumps(document["limits"]), file=sys.stderr)

@@ -52,6 +52,7 @@ class Settings:
     guesses_per_minute    credentials from one address that do not hold, at one door
     request_within_s      a request that has not arrived as a whole by then ends with its connection
     max_connections       connections and requests at once; beyond it 503
+    web_processes         processes that serve the outer app; each counts rates and connections for itself
     least_free_mb         less room in the data folder, and the platform says that it is not ready
     publish_interval_ms   how often the log's tiles and checkpoint are written
     witnesses             file of the log's witnesses, a line each: verifier key, URL; empty: none
@@ -168,6 +169,7 @@ class Settings:
     guesses_per_minute: int = 30
     request_within_s: int = 30
     max_connections: int = 20_000
+    web_processes: int = 1
     least_free_mb: int = 1_024
     publish_interval_ms: int = 1_000
     witnesses: str = ""

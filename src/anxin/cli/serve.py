@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
                 serving.Child("occupancy", occupancy_child),
                 serving.Child("notices", notices_child),
                 serving.Child("watch", watch_child),
-                serving.Child("web", web_child, url=faces.outer),
+                *web_children(settings, faces.outer),
                 serving.Child("regulator", regulator_child, url=faces.regulator),
             ]
             if settings.mqtt_url:
@@ -168,13 +169,21 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
     return f"  令牌与人员 · tokens, people  {path}\n"
 
 
-def web_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Serve the outer app until stopped."""
+def web_children(settings: Settings, url: str) -> list[serving.Child]:
+    """Return the processes that serve the outer app, as many as the settings say."""
+    numbers = range(1, settings.web_processes + 1)
+    return [serving.Child("web" if n == 1 else f"web-{n}", partial(web_child, number=n), url=url) for n in numbers]
+
+
+def web_child(settings: Settings, url: str, stop: threading.Event, number: int = 1) -> None:
+    """Serve the outer app until stopped, as process `number` of those that share the port."""
     from anxin.assembly import open_face
     from anxin.faces.outer import create_app
 
     platform = open_face(settings, url)
-    _listen(create_app(platform), settings, settings.host, settings.port, stop)
+    if settings.web_processes > 1:
+        platform.measures.share(settings.data_dir / "run", number, settings.web_processes, stop)
+    _listen(create_app(platform), settings, settings.host, settings.port, stop, shared=settings.web_processes > 1)
     platform.database.close()
 
 
@@ -188,7 +197,7 @@ def regulator_child(settings: Settings, url: str, stop: threading.Event) -> None
     platform.database.close()
 
 
-def _listen(app: Any, settings: Settings, host: str, port: int, stop: threading.Event) -> None:
+def _listen(app: Any, settings: Settings, host: str, port: int, stop: threading.Event, *, shared: bool = False) -> None:
     import uvicorn
 
     from anxin.faces.connection import MAX_HEAD_BYTES, REST_S, guarded_protocol
@@ -207,7 +216,7 @@ def _listen(app: Any, settings: Settings, host: str, port: int, stop: threading.
         server.should_exit = True
 
     threading.Thread(target=watch, daemon=True).start()
-    server.run()
+    server.run(sockets=[serving.shared_socket(host, port)] if shared else None)
 
 
 def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:

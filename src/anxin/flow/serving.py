@@ -1,7 +1,7 @@
 """The platform's processes: who runs what, how they are started, and in what order they stop.
 
     parent   PostgreSQL (embedded), and the watch over the children
-    web      the outer app: the doors, what operators read, the status page
+    web      the outer app: the doors, what operators read, the status page; web-2 and more where settings say so
     regulator   the regulator's app
     judge    live reconciliation
     desk     findings become alarms; deadlines
@@ -234,6 +234,22 @@ def require_port(host: str, port: int, option: str = "--port") -> None:
                     f"端口 {port} 已被占用，请用 {option} 另选 · port {port} is in use; choose another with {option}"
                 ) from None
             raise InputError(f"无法监听 {host}:{port} · cannot listen there: {error}") from None
+
+
+def shared_socket(host: str, port: int) -> socket.socket:
+    """Return a socket on a port that several processes of ours listen on; the system deals out connections to them.
+
+    One that ends takes its socket with it, and is dealt none until it is back. Raises InputError.
+    """
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((host, port))
+    except (OSError, OverflowError) as error:
+        one.close()
+        raise InputError(f"无法监听 {host}:{port} · cannot listen there: {error}") from None
+    return one
 
 
 def write_private(path: Path, document: object) -> None:
