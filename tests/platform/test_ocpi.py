@@ -311,6 +311,7 @@ def test_our_client_checks_the_name_on_the_certificate_and_the_address_that_it_l
     with open_folder() as folder:
         certificate, key = self_signed(folder, "operator.example")
         monkeypatch.setattr("certifi.where", lambda: str(certificate))
+        monkeypatch.setattr(outbound, "_trusted", outbound._trusted.__wrapped__)  # not what an earlier test kept
         with served(counterparty[0].app(), ssl_certfile=str(certificate), ssl_keyfile=str(key)) as url:
             port = url.rpartition(":")[2]
             monkeypatch.setattr(outbound, "address_of", anywhere)
