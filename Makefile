@@ -30,7 +30,7 @@ test: $(VENV)/.installed lint  ## everything that CI checks
 	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2
 
 test-long: $(VENV)/.installed  ## tests that take minutes
-	SHARED=$(SHARED) $(BIN)/python -m pytest -m long
+	SHARED=$(SHARED) $(BIN)/python -m pytest -m long --timeout 0
 
 lint: $(VENV)/.installed  ## ruff, mypy, import contract
 	$(BIN)/ruff check .

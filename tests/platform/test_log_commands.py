@@ -23,6 +23,7 @@ from anxin.cli.main import main
 from anxin.domain.message import Kind, Message, Receipt
 from anxin.evidence.publisher import LogPublisher
 from anxin.faces.outer import create_app
+from anxin.flow.intake import Intake
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
 from anxin.settings import Settings
@@ -33,16 +34,17 @@ from tests.platform.test_serve import free_port
 
 
 def take_in(platform: Platform, count: int, first: int = 0) -> list[Receipt]:
-    """Hand messages in as the doors do."""
+    """Hand messages in as the doors do, by an intake of this loop: a platform that is served commits in another one."""
     made = [
         Message(Kind.TCEC_ORDER, "123456789", f"order-{i}", b'{"order":%d}' % i, b"around %d" % i)
         for i in range(first, first + count)
     ]
 
     async def hand_in() -> list[Receipt]:
-        platform.intake.start()
-        accepted = await platform.intake.accept_all(made)
-        await platform.intake.stop()
+        intake = Intake(platform.database, platform.settings)
+        intake.start()
+        accepted = await intake.accept_all(made)
+        await intake.stop()
         return [a.receipt for a in accepted]
 
     return asyncio.run(hand_in())
