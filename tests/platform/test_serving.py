@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 
 from anxin.cli.main import main
 from anxin.domain.errors import InputError
-from anxin.flow import serving
+from anxin.flow import enrol, serving
+from anxin.flow.platform import Platform
 from anxin.store.embedded import EmbeddedServer
 from tests.platform.conftest import open_folder
+from tests.platform.public_world import public_register
 
 
 def test_a_port_in_use_is_said_in_one_sentence_and_nothing_is_started(
@@ -67,3 +70,20 @@ def test_a_server_whose_parent_process_was_killed_is_started_again_with_all_that
         finally:
             server.stop()
         assert not server.alive()
+
+
+def test_a_register_is_set_aside_from_the_collector_where_the_process_is_ours_and_once_a_change(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol.enrol_register(platform.database, platform.vault, public_register(), [])
+    try:
+        platform.refresh()
+        assert gc.get_freeze_count() == 0
+        platform.owns_process = True
+        enrol.enrol_register(platform.database, platform.vault, public_register(), [])
+        platform.refresh()
+        assert gc.get_freeze_count() > len(platform.directory.register.connectors)
+        monkeypatch.setattr(gc, "freeze", pytest.fail)
+        platform.refresh()  # nothing new
+    finally:
+        gc.unfreeze()

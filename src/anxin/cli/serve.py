@@ -181,6 +181,7 @@ def web_child(settings: Settings, url: str, stop: threading.Event, number: int =
     from anxin.faces.outer import create_app
 
     platform = open_face(settings, url)
+    platform.owns_process = True
     if settings.web_processes > 1:
         platform.measures.share(settings.data_dir / "run", number, settings.web_processes, stop)
     _listen(create_app(platform), settings, settings.host, settings.port, stop, shared=settings.web_processes > 1)
@@ -193,6 +194,7 @@ def regulator_child(settings: Settings, url: str, stop: threading.Event) -> None
     from anxin.faces.regulator import create_app
 
     platform = open_face(settings, url)
+    platform.owns_process = True
     _listen(create_app(platform), settings, settings.regulator_host, settings.regulator_port, stop)
     platform.database.close()
 
@@ -227,6 +229,7 @@ def mqtt_child(settings: Settings, url: str, stop: threading.Event) -> None:
     from anxin.faces.mqtt import serve_meters
 
     platform = open_face(settings, url)
+    platform.owns_process = True
     asyncio.run(serve_meters(platform, stop))
     platform.database.close()
 

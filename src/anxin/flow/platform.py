@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -185,9 +186,19 @@ def _credentials(credentials: Iterable[Credential]) -> dict[str, Any]:
     }
 
 
+def set_aside() -> None:
+    """Let Python's collector pass over what is here now: a register of a city is a million objects that stay, and each
+    full round over them stops the process for most of a second. What was set aside before and is gone is let go."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 class Platform:
     """The running platform of one process. `credentials`: whether it needs those of the parties at all. Who needs none
-    holds no secret of anybody's."""
+    holds no secret of anybody's. `owns_process`: nothing else lives in the process, so its memory may be arranged."""
+
+    owns_process = False
 
     def __init__(self, settings: Settings, database: Database, vault: Vault, *, credentials: bool = True) -> None:
         self.settings = settings
@@ -204,8 +215,10 @@ class Platform:
         """Exchange the directory where the database has a newer one."""
         with self.database.transaction() as connection:
             version = store.version(connection)
-        if version != self.directory.version:
+        if version != (old := self.directory.version):
             self.directory = load_directory(self.database, self._open, self.directory)
+            if self.owns_process and self.directory.version.register != old.register:
+                set_aside()
 
     async def start(self) -> None:
         """Load the directory and begin to commit. Called inside the running event loop."""
