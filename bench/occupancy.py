@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from anxin.assembly import open_platform
 from anxin.domain.connector_status import State, StatusReport
 from anxin.domain.register import Connector, Operator, Register, Station
 from anxin.flow import enrol, occupancy_views
-from anxin.flow.occupancy_keeping import Keeper
+from anxin.flow.occupancy_keeping import IDLE_S, Keeper
 from anxin.flow.occupancy_reading import Occupancy
 from anxin.flow.platform import Platform, set_aside
 from anxin.flow.statuses import Said, keep_statuses
@@ -38,6 +39,8 @@ SESSIONS_A_DAY = 5
 BATCH = 2_000
 #: How often a charger repeats its state.
 REPEAT_MS = 30_000
+#: One word in so many comes an hour late.
+LATE_SHARE = 20
 DAY_MS = 24 * HOUR_MS
 ZONE = "Asia/Shanghai"
 
@@ -197,8 +200,63 @@ def measured(platform: Platform, chargers: int, days: int, windows: int) -> dict
     result["heat_map_city_ms"] = timed(lambda: heat("city", "city"), 50)
     result["heat_map_district_ms"] = timed(lambda: heat("district", "d1"), 50)
     result["heat_map_sum_of_all_cells_ms"] = timed(lambda: heat("cell", None), 5)
+    result["followed"] = followed(platform, keeper, day_ms + DAY_MS + HOUR_MS, 60)
     result["plain_sql_over_one_day_of_history_ms"] = timed(lambda: plain_sql(platform, day_ms + 12 * HOUR_MS), 5)
     return result
+
+
+def followed(platform: Platform, keeper: Keeper, base: int, seconds: int) -> dict[str, Any]:
+    """Let every connector repeat its state each 30 s of real time, one in LATE_SHARE an hour late, across the end of an
+    hour, while roll-ups are kept as the process keeps them. Return seconds from a late word's commit until nothing is
+    left to count, from the end of the hour until it is closed, and how long a second's words took to be taken."""
+    connectors = platform.directory.register.connectors
+    each = max(1, len(connectors) * 1_000 // REPEAT_MS)
+    began, over = time.perf_counter(), threading.Event()
+    idle: list[tuple[float, float]] = []  # steps that found nothing left to do
+    closed: list[float] = []
+    end_of_hour_s = seconds / 2
+
+    def moment() -> int:
+        return base + int((time.perf_counter() - began - end_of_hour_s) * 1_000)
+
+    def keep() -> None:
+        while not over.is_set():
+            start = time.perf_counter()
+            busy = keeper.step(moment())
+            end = time.perf_counter()
+            if not closed and start - began > end_of_hour_s:
+                closed.append(end - began - end_of_hour_s)
+            if not busy:
+                idle.append((start, end))
+                over.wait(IDLE_S)
+
+    keeping = threading.Thread(target=keep)
+    keeping.start()
+    committed, taking = [], []
+    for second in range(seconds):
+        time.sleep(max(0.0, began + second - time.perf_counter()))
+        start, at = time.perf_counter(), moment()
+        words = []
+        for n in range(each):
+            c = connectors[(second * each + n) % len(connectors)]
+            is_late = n % LATE_SHARE == 0
+            report = StatusReport(c.connector_id, State.FAULT if is_late else State.IDLE, at - HOUR_MS * is_late)
+            words.append(Said(report, at, 3, c.operator_id))
+        with platform.database.transaction() as connection:
+            keep_statuses(connection, platform.directory, words, DAY_MS)
+        committed.append(time.perf_counter())
+        taking.append(committed[-1] - start)
+    time.sleep(4 * IDLE_S)
+    over.set()
+    keeping.join()
+    behind = sorted(min(end for start, end in idle if start >= at) - at for at in committed)
+    return {
+        "words_a_second": each,
+        "seconds": seconds,
+        "late_word_counted_after_s": {"p50": round(behind[len(behind) // 2], 2), "most": round(behind[-1], 2)},
+        "hour_closed_after_s": round(closed[0], 2),
+        "a_second_of_words_taken_in_s": {"most": round(max(taking), 2)},
+    }
 
 
 def stored(platform: Platform, connectors: int, changes: int, chargers: int) -> dict[str, float]:
