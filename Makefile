@@ -20,23 +20,38 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps extrawest_ocpi==2025.7.16
 	@touch $@
 
-run: $(VENV)/.installed  ## the platform on this machine, with a virtual city that speaks to it; Ctrl-C stops it
+# The pages are built again where one of their sources is newer; Node comes from PyPI, its packages by web/package-lock.json.
+WEB := src/anxin/static/.built
+WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -not -name '*.d.ts' -print) hatch_build.py
+
+$(WEB): $(VENV)/.installed $(WEB_SOURCES)
+	$(BIN)/python hatch_build.py
+	@touch $@
+
+.PHONY: web client
+web: $(WEB)  ## the web pages, built into src/anxin/static
+
+client: $(VENV)/.installed  ## the OpenAPI documents that the pages' types are made of, written anew from the code
+	$(BIN)/python -m tests.platform.openapi
+
+run: $(VENV)/.installed $(WEB)  ## the platform on this machine, with a virtual city that speaks to it; Ctrl-C stops it
 	@$(BIN)/anxin run --data $(OUT)/run
 
 drill: $(VENV)/.installed  ## backup of the platform of `make run`, restored elsewhere, audited and compared
 	$(BIN)/anxin drill --data $(OUT)/run
 
-test: $(VENV)/.installed lint  ## everything that CI checks
-	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2
+test: $(VENV)/.installed $(WEB) lint  ## everything that CI checks
+	SHARED=$(SHARED) $(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup
 
-test-long: $(VENV)/.installed  ## tests that take minutes
+test-long: $(VENV)/.installed $(WEB)  ## tests that take minutes
 	SHARED=$(SHARED) $(BIN)/python -m pytest -m long --timeout 0
 
-lint: $(VENV)/.installed  ## ruff, mypy, import contract
+lint: $(VENV)/.installed  ## ruff, mypy, import contract, types of the web pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python hatch_build.py --check
 
 format: $(VENV)/.installed  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .

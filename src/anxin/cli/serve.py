@@ -126,10 +126,12 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
         inside = f"http://{settings.regulator_host}:{settings.regulator_port}"
         told = f"""
 安心充电 已启动 · Anxin Charging is running
+  司机 · driver's page    {base}/driver/
+  运营商 · portal         {base}/portal/
+  监管 · console          {inside}/console/
   状态 · status page      {base}/
   接口 · interactive API  {base}/docs
   存证 · evidence log     {base}/log/checkpoint
-  监管 · regulator's side {inside}/docs
 {note}  停止 · stop             Ctrl-C
 """
         serving.run_children(settings, url, children, lambda: print(told, flush=True), server)

@@ -17,7 +17,10 @@ from anxin.flow.rates import CALLER, Buckets, Caller, address_key
 from anxin.flow.tenants import TENANT, Tenant
 
 #: First parts of paths that are counted by name; all others are counted together.
-DOORS = frozenset({"evcs", "meter", "ocpi", "ocpp", "api", "log", "health", "metrics", "docs", "public"})
+DOORS = frozenset({
+    "evcs", "meter", "ocpi", "ocpp", "bench", "seal", "api", "log", "health", "metrics", "docs", "public", "c",
+    "driver", "portal", "console",
+})  # fmt: skip
 #: T/CEC 102.4: 系统繁忙. Its callers look at Ret and not at the status.
 _TCEC_BUSY = json.dumps(
     {"Ret": -1, "Msg": "请求过于频繁，请稍后重发 too many requests, send again later", "Data": "", "Sig": ""},

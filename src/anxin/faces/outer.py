@@ -25,6 +25,7 @@ from anxin.faces import (
     open_data,
     open_ocpi,
     people,
+    places,
     reading,
     refused,
     session,
@@ -34,6 +35,7 @@ from anxin.faces import (
     uploads,
     uptime_claims,
     webhooks,
+    webpages,
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
@@ -80,5 +82,8 @@ def create_app(platform: Platform) -> FastAPI:
             open_ocpi.router(found),
             webhooks.router(platform),
             mail.router(platform),
+            places.router(platform),
+            webpages.router("driver"),
+            webpages.router("portal"),
         ),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from anxin.faces import (
     occupancy,
     packs,
     people,
+    places,
     reading,
     refused,
     session,
@@ -26,6 +27,7 @@ from anxin.faces import (
     status,
     uptime_claims,
     webhooks,
+    webpages,
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality, triage
@@ -63,5 +65,7 @@ def create_app(platform: Platform) -> FastAPI:
             people.router(platform),
             webhooks.router(platform),
             mail.router(platform),
+            places.router(platform),
+            webpages.router("console"),
         ),
     )  # fmt: skip
