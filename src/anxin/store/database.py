@@ -17,6 +17,10 @@ from anxin.domain.errors import StoreError
 #: Any constant: migrations of two processes that start at once wait for one another on it.
 _MIGRATION_LOCK = 0x616E78696E
 LEAST_VERSION = 150_000
+#: Whoever lost his connection tries again by himself for so long, in ever longer steps; after that the next transaction
+#: that wants one tries at once. The pool's own 300 s let a server that was away for two minutes be found two minutes
+#: after its return.
+RECONNECT_S = 4.0
 
 
 @dataclass(slots=True)
@@ -36,8 +40,9 @@ class Database:
     def __init__(self, url: str, max_connections: int = 8) -> None:
         self.url = url
         self._pool: ConnectionPool[Any] = ConnectionPool(
-            url, min_size=1, max_size=max_connections, open=False, kwargs={"options": "-c timezone=UTC"}
-        )
+            url, min_size=1, max_size=max_connections, open=False, reconnect_timeout=RECONNECT_S,
+            kwargs={"options": "-c timezone=UTC"},
+        )  # fmt: skip
 
     def open(self) -> None:
         """Connect. Raises StoreError where no server answers, or one that is too old."""
