@@ -100,7 +100,7 @@ def run_children(
             _start(context, child, settings, url)
         ready()
         while not stop.wait(WATCH_S):
-            if server is not None and not server.alive():
+            if server is not None and (not server.alive() or server.stuck()):
                 LOG.error("PostgreSQL ended; it is started again")
                 _revive(server)
             for child in children:

