@@ -168,7 +168,7 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
                 "people": enter_people(database, vault, parties[0].party_id),
             },
         )
-    return f"  令牌与人员 · tokens, people  {path}\n"
+    return f"  令牌与人员 · tokens, people  {path}\n  车主账单 · drivers' bills     {folder / 'bills.json'}\n"
 
 
 def web_children(settings: Settings, url: str) -> list[serving.Child]:

@@ -8,12 +8,15 @@ from fastapi import FastAPI
 
 from anxin.domain.party import OUTSIDE
 from anxin.domain.person import Side
+from anxin.evidence.note import parse_vkey
+from anxin.evidence.proofs import Proofs
 from anxin.faces import (
     alarms,
     attachments,
     bench,
     charger_page,
     complaints,
+    driver_check,
     events,
     finder,
     log,
@@ -40,6 +43,7 @@ from anxin.faces import (
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
 from anxin.flow.complaints import Complaints
+from anxin.flow.driver_check import DriverCheck
 from anxin.flow.finder import Finder
 from anxin.flow.platform import Platform
 from anxin.flow.publishing import log_folder, log_signer
@@ -72,6 +76,7 @@ def create_app(platform: Platform) -> FastAPI:
             attachments.router(platform),
             complaints.public(Complaints(platform)),
             charger_page.router(platform),
+            driver_check.router(DriverCheck(platform, Proofs(folder, parse_vkey(signer.vkey)), signer)),
             log.router(folder, signer),
             events.router(platform),
             session.router(platform),

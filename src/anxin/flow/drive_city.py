@@ -34,6 +34,8 @@ from anxin.flow.make_city import seal_upload
 RATE_PER_S = 120.0
 #: Messages between two notes of the position.
 BATCH = 60
+#: Bills that the city's drivers hold in their hands: the last ones, in the file `bills.json`.
+BILLS = 60
 IDLE_S = 0.5
 WATCH_S = 0.2
 
@@ -51,6 +53,7 @@ class Driver:
     rate_per_s: float = RATE_PER_S
     tally: Tally = field(default_factory=Tally)
     over_mqtt: MqttMeters | None = None
+    bills: list[dict[str, str]] = field(default_factory=list)
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Send until `until` says so or the city ends. What is under way then is given up, and sent again next time."""
@@ -138,9 +141,19 @@ class Driver:
                 records += [(sender, text) for text in texts]
             else:
                 of_operator[sender] += [(what, text) for text in texts]
+                if what is What.ORDER:
+                    self.bills = [*self.bills, *(self._bill(text) for text in texts)][-BILLS:]
         if self.over_mqtt is not None:
             records = await self.over_mqtt.take(meters.client, records)
         await asyncio.gather(meters.send(records), *(operators[o].send(m) for o, m in of_operator.items()))
+        if self.bills:
+            _note(self.folder / "bills.json", json.dumps(self.bills, ensure_ascii=False, indent=1))
+
+    def _bill(self, order: str) -> dict[str, str]:
+        """What a driver's bill says, and the address that its QR code opens."""
+        said = json.loads(order, parse_float=str, parse_int=str)
+        number, amount = said["StartChargeSeq"], said["TotalMoney"]
+        return {"order_id": number, "amount": amount, "link": f"{self.url}/driver/#/check?o={number}&a={amount}"}
 
 
 def events_of(plan: LivePlan, city: City | None = None) -> Events:

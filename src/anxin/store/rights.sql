@@ -15,6 +15,7 @@ revoke all on all tables in schema public from public, anxin_outer, anxin_regula
 revoke all on all sequences in schema public from public, anxin_outer, anxin_regulator;
 -- A restored function is everybody's again.
 revoke execute on function own_payload(bigint) from public, anxin_outer, anxin_regulator;
+revoke execute on function driver_session(text, bigint) from public, anxin_outer, anxin_regulator;
 do $$
 declare p record;
 begin
@@ -218,6 +219,9 @@ create policy inside on attachment to anxin_regulator using (true);
 grant insert, select (number, secret_sha256, filed_utc_ms, order_id, reason, state, conclusion) on complaint to anxin_outer;
 grant select, update (sealed_text, sealed_contact, salt, erased_utc_ms) on complaint to anxin_regulator;
 
+-- A driver's session, by his bill's number and amount: the function counts wrong tries itself.
+grant execute on function driver_session(text, bigint) to anxin_outer;
+
 -- Certificates: issued and revoked inside; outside nobody reads a person, a reason, a figure or the paper itself.
 grant select, insert, update on certificate, certificate_counter to anxin_regulator;
 grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconfirmed, document_sha256, pdf_sha256,
@@ -233,4 +237,4 @@ alter table uptime_claim enable row level security;
 create policy outer_own on uptime_claim to anxin_outer using (operator_id = tenant());
 create policy inside on uptime_claim to anxin_regulator using (true);
 
--- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due, trade_touched
+-- nobody: erased_transaction, requeued, finding_queue, alarm_waiting, surveillance_due, trade_touched, driver_check
