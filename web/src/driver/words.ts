@@ -1,1 +1,68 @@
-export const words = { zh: { title: '安心充电' }, en: { title: 'Anxin Charging' } }
+export const words = {
+  zh: {
+    title: '安心充电', tab: { find: '找桩', check: '验单', mine: '我的' },
+    find: {
+      go: '最近的空闲桩', goAssured: '最近的空闲安心桩', here: '我的位置', asking: '正在定位…', denied: '没有位置：轻点地图选一个地点', tapped: '已选地点', moved: '以地图中心查找',
+      free: '空闲', assured: '安心', dc: '直流快充', ac: '交流', power: '功率', any: '不限', plug: '接口', price: '价格', list: '列表', map: '地图', filters: '筛选', apply: '查看结果', reset: '重置',
+      none: '附近没有符合条件的桩', noneHint: '放宽筛选，或换个地点。', offline: '离线：显示上次的结果', at: '数据时间', navigate: '导航', detail: '详情', km: '公里', m: '米', perKwh: '元/千瓦时', energy: '电费', service: '服务费',
+      noPrice: '价格未公布', parking: '停车费以现场为准', opening: '营业', always: '全天', since: '已持续', heard: '上次上报', connectors: '{free}/{all} 空闲', openWith: '用什么打开？', amap: '高德地图', baidu: '百度地图', apple: '苹果地图', google: 'Google 地图', geo: '其他地图', loading: '查找中', within: '附近 {n} 站',
+      maxPrice: '最高电价（含服务费）', allDay: '24 小时营业',
+    },
+    state: { idle: '空闲', charging: '充电中', occupied: '占用', fault: '故障', offline: '离线', unknown: '未知', reserved: '已预约' },
+    check: {
+      title: '我的充电数据是真的吗？', hint: '扫描账单上的二维码，或填写订单号和金额。', order: '订单号', orderHint: '账单上的订单编号', amount: '总金额（元）', amountHint: '如 46.80', go: '核对', scan: '扫码', open: '打开已存的凭据', why: '为什么要填金额？', whyText: '订单号加金额才能打开账单，别人猜不到。不用注册，不留痕迹。',
+      notBill: '这个二维码不是账单，也不是充电桩。', noCamera: '无法使用摄像头。请允许使用，或手工填写。', badFile: '这个文件不是充电凭据。', busy: '核对中', tooMany: '查询太频繁，请稍后再试。',
+      agree: '账单与电能表一致', agreeHint: '电能表签名的电量与账单相符。', disagree: '账单与电能表不一致', disagreeHint: '监管部门已收到告警，会处理并答复。你也可以投诉。',
+      order_only: '还没有电能表记录', order_onlyHint: '账单已收到，电能表的签名记录没有收到。', record_only: '只有电能表记录', record_onlyHint: '没有收到账单。', pending: '等待电能表上传', pendingHint: '记录可能稍后补传，请过些时候再看。', none: '还没有比对', noneHint: '账单刚到，请稍等几秒再试。',
+      broken: '数据被改动过', brokenHint: '下面的核验没有通过：这份数据不是原来的样子。',
+      bill: '账单', meter: '电能表', energy: '电量', from: '开始', to: '结束', kwh: '千瓦时', money: '金额', energyMoney: '电费', serviceMoney: '服务费', registers: '表底', difference: '相差', place: '充电桩', operator: '运营单位', meterNo: '表号', found: '发现的问题',
+      verified: '在你的手机上核验', verifiedHint: '下面每一步都由这个浏览器自己计算，不必相信平台，离线也能算。', own: '自己动手改一改', ownHint: '改动记录中任意一个数字，签名立刻不再成立。', restore: '恢复原样', record: '电能表签名的原文', save: '保存凭据', share: '分享', saved: '已存入“我的”', complain: '投诉', charger: '查看充电桩', again: '核对另一张',
+      checkedBy: '由谁核对', checkedByText: '由 {platform} 依据公开规则自动比对；政策 {policy}，软件 {software}。', judged: '比对时间',
+      step: { meter: '电能表签名', figures: '表上电量与所示相同', bill: '账单原文与所示相同', receipt: '平台的签名回执', log: '已写入公开的存证日志', key: '日志公钥与记住的相同' },
+      outcome: { holds: '成立', fails: '不成立', not_checked: '未核验' },
+      detail: { no_record: '没有电能表记录', not_shown: '原文未提供', no_key: '没有登记的公钥', algorithm_unknown: '浏览器不支持此算法', not_published: '尚未公布，几秒后再试', withheld: '原文含账单之外的内容，未提供', none: '没有证据', not_readable: '读数无法比较', signature_differs: '签名与内容不符', another_curve: '签名与公钥不是同一种', first: '首次使用，已记住这把公钥' },
+    },
+    complain: {
+      title: '投诉', reason: '哪里不对？', energy: '电量不对', amount: '金额不对', price: '单价不对', not_charged: '没有充上电', not_stopped: '停不下来', other: '其他', text: '补充说明（可不填）', contact: '联系方式（可不填）', send: '提交', kept: '已受理', number: '编号', secret: '查询口令', keep: '已存在这台手机上；换手机请记下编号和口令。', failed: '没有提交成功',
+      state: { kept: '已受理', in_hand: '处理中', closed: '已办结' },
+    },
+    charger: {
+      title: '充电桩', verified: '检定合格，在有效期内', expired: '检定已过期', failed: '检定不合格，停止使用', none: '没有检定记录', until: '有效期至', date: '检定日期', certificate: '证书', seals: '封印', physical: '铅封', electronic: '电子封印', whole: '完好', broken: '已破坏', replaced: '已更换', station: '站点', address: '地址', absent: '没有此充电桩', line: '投诉举报电话', unconfirmed: '所依据的限值未经官方文本确认', nothing: '没有记录', connectors: '充电接口', assured: '安心桩', notAssured: '不是安心桩', unknownAssured: '是否安心尚不清楚', why: '依据', valid: '有效', revoked: '已撤销', paperFailed: '不合格', met: '符合', unmet: '不符合', unknown: '不清楚', asOf: '截至',
+    },
+    mine: { favourites: '收藏的站点', receipts: '保存的凭据', complaints: '我的投诉', nothing: '还没有', remove: '删除', language: '语言', theme: '外观', light: '浅色', dark: '深色', auto: '跟随系统', about: '关于', aboutText: '不用注册，不做跟踪。收藏和凭据只存在这台手机上。', key: '记住的日志公钥', source: '开放源代码', data: '开放数据', forget: '清除这台手机上的全部内容', sure: '全部清除？' },
+    common: { back: '返回', ok: '好', cancel: '取消', retry: '重试', network: '网络不通', close: '关闭', more: '更多', loading: '载入中' },
+  },
+  en: {
+    title: 'Anxin Charging', tab: { find: 'Find', check: 'Check', mine: 'Mine' },
+    find: {
+      go: 'Nearest free charger', goAssured: 'Nearest free assured charger', here: 'Where I am', asking: 'Finding where you are…', denied: 'No position: tap the map to choose a place', tapped: 'Chosen place', moved: 'Around the map’s centre',
+      free: 'Free', assured: 'Assured', dc: 'DC fast', ac: 'AC', power: 'Power', any: 'Any', plug: 'Plug', price: 'Price', list: 'List', map: 'Map', filters: 'Filters', apply: 'Show', reset: 'Reset',
+      none: 'No charger nearby fits', noneHint: 'Loosen the filters or choose another place.', offline: 'Offline: the last result is shown', at: 'Data of', navigate: 'Navigate', detail: 'Details', km: 'km', m: 'm', perKwh: 'CNY/kWh', energy: 'energy', service: 'service',
+      noPrice: 'price not published', parking: 'Parking fees as posted on site', opening: 'Open', always: '24 hours', since: 'for', heard: 'last heard', connectors: '{free} of {all} free', openWith: 'Open with', amap: 'Amap', baidu: 'Baidu Maps', apple: 'Apple Maps', google: 'Google Maps', geo: 'Another map', loading: 'Looking', within: '{n} stations nearby',
+      maxPrice: 'Highest price (with service)', allDay: 'Open 24 hours',
+    },
+    state: { idle: 'free', charging: 'charging', occupied: 'occupied', fault: 'out of order', offline: 'offline', unknown: 'unknown', reserved: 'reserved' },
+    check: {
+      title: 'Is my charging data genuine?', hint: 'Scan the QR code on your bill, or type the order number and the amount.', order: 'Order number', orderHint: 'as on the bill', amount: 'Total (CNY)', amountHint: 'e.g. 46.80', go: 'Check', scan: 'Scan', open: 'Open a saved receipt', why: 'Why the amount?', whyText: 'Number and amount together open a bill, so nobody guesses yours. No account, and nothing is kept of who asks.',
+      notBill: 'This QR code is neither a bill nor a charger.', noCamera: 'The camera cannot be used. Allow it, or type the number.', badFile: 'This file is no charging receipt.', busy: 'Checking', tooMany: 'Too many questions: try again shortly.',
+      agree: 'Bill and meter agree', agreeHint: 'The energy that the meter signed is the one billed.', disagree: 'Bill and meter disagree', disagreeHint: 'The regulator has an alarm and will answer. You may also complain.',
+      order_only: 'No meter record yet', order_onlyHint: 'The bill is here; the meter’s signed record is not.', record_only: 'Meter record alone', record_onlyHint: 'No bill came in.', pending: 'Waiting for the meter', pendingHint: 'Its record may still come: look again later.', none: 'Not compared yet', noneHint: 'The bill has just come in: try again in some seconds.',
+      broken: 'This data was altered', brokenHint: 'The verification below fails: this is not what was signed.',
+      bill: 'Bill', meter: 'Meter', energy: 'Energy', from: 'Begin', to: 'End', kwh: 'kWh', money: 'Amount', energyMoney: 'Energy', serviceMoney: 'Service', registers: 'Register', difference: 'Difference', place: 'Charger', operator: 'Operator', meterNo: 'Meter', found: 'What was found',
+      verified: 'Verified on your phone', verifiedHint: 'This browser computes each step itself. It need not believe the platform, and works offline.', own: 'Try it: alter something', ownHint: 'Alter any digit of the record, and the signature no longer holds.', restore: 'Restore', record: 'What the meter signed', save: 'Save receipt', share: 'Share', saved: 'Kept under “Mine”', complain: 'Complain', charger: 'This charger', again: 'Check another',
+      checkedBy: 'Checked by', checkedByText: 'Compared by {platform} under published rules; policy {policy}, software {software}.', judged: 'Compared',
+      step: { meter: 'The meter’s signature', figures: 'Signed energy is the one shown', bill: 'The bill as handed in is the one shown', receipt: 'The platform’s signed receipt', log: 'In the public evidence log', key: 'The log’s key is the one remembered' },
+      outcome: { holds: 'holds', fails: 'fails', not_checked: 'not checked' },
+      detail: { no_record: 'no meter record', not_shown: 'not given', no_key: 'no registered key', algorithm_unknown: 'this browser lacks the algorithm', not_published: 'not published yet: try again in seconds', withheld: 'the original holds more than a bill', none: 'no evidence', not_readable: 'readings cannot be compared', signature_differs: 'it does not fit the contents', another_curve: 'signature and key are of two kinds', first: 'first use: this key is remembered now' },
+    },
+    complain: {
+      title: 'Complain', reason: 'What is wrong?', energy: 'The energy', amount: 'The amount', price: 'The price', not_charged: 'It did not charge', not_stopped: 'It did not stop', other: 'Something else', text: 'More (optional)', contact: 'How to reach you (optional)', send: 'Send', kept: 'Received', number: 'Number', secret: 'Secret', keep: 'Kept on this phone. For another one note number and secret.', failed: 'It was not sent',
+      state: { kept: 'received', in_hand: 'in hand', closed: 'closed' },
+    },
+    charger: {
+      title: 'Charger', verified: 'Verified, in date', expired: 'Verification expired', failed: 'Failed: not to be used', none: 'No verification on record', until: 'Valid until', date: 'Verified', certificate: 'Certificate', seals: 'Seals', physical: 'physical', electronic: 'electronic', whole: 'whole', broken: 'broken', replaced: 'replaced', station: 'Station', address: 'Address', absent: 'No such charger', line: 'Complaints line', unconfirmed: 'It rests on limits not confirmed against the official text', nothing: 'nothing on record', connectors: 'Connectors', assured: 'Assured', notAssured: 'Not assured', unknownAssured: 'Whether it is assured is not known', why: 'Reasons', valid: 'valid', revoked: 'revoked', paperFailed: 'failed', met: 'met', unmet: 'not met', unknown: 'not known', asOf: 'As of',
+    },
+    mine: { favourites: 'Favourite stations', receipts: 'Saved receipts', complaints: 'My complaints', nothing: 'Nothing yet', remove: 'Remove', language: 'Language', theme: 'Appearance', light: 'Light', dark: 'Dark', auto: 'As the device', about: 'About', aboutText: 'No account, no tracking. Favourites and receipts stay on this phone.', key: 'The log’s key, remembered', source: 'Open source', data: 'Open data', forget: 'Forget everything on this phone', sure: 'Forget everything?' },
+    common: { back: 'Back', ok: 'OK', cancel: 'Cancel', retry: 'Try again', network: 'No network', close: 'Close', more: 'More', loading: 'Loading' },
+  },
+}

@@ -23,7 +23,8 @@ const EMPTY: GeoJSON.FeatureCollection = { type: 'FeatureCollection', features: 
 /** From this zoom on single points are told apart; further out a large city is drawn in clusters. */
 export const CLUSTERS_FROM = 20_000
 
-function styleOf(palette: Palette): StyleSpecification {
+/** A city of thousands is drawn in small points, a handful of stations in large ones. */
+function styleOf(palette: Palette, scale: number): StyleSpecification {
   const state = ['coalesce', ['feature-state', 's'], ['get', 's']]
   const colour = ['match', state, ...palette.states.flatMap((c, n) => (n < 5 ? [n, c] : [])), palette.states[5]]
   return {
@@ -42,7 +43,7 @@ function styleOf(palette: Palette): StyleSpecification {
       { id: 'points', type: 'circle', source: 'points', paint: {
         'circle-color': colour as never,
         // What is rare and matters is drawn larger: red is told from green by its size too.
-        'circle-radius': ['interpolate', ['linear'], ['zoom'], 9, ['match', state, 2, 4, 1, 3.2, 2.4], 13, ['match', state, 2, 8, 1, 6.5, 5], 16, ['match', state, 2, 13, 1, 11, 9]] as never,
+        'circle-radius': ['interpolate', ['linear'], ['zoom'], 9, ['*', scale, ['match', state, 2, 4, 1, 3.2, 2.4]], 13, ['*', scale, ['match', state, 2, 8, 1, 6.5, 5]], 16, ['*', scale, ['match', state, 2, 13, 1, 11, 9]]] as never,
         'circle-opacity': 0.88,
         'circle-stroke-color': palette.halo, 'circle-stroke-width': ['interpolate', ['linear'], ['zoom'], 10, 0.3, 14, 1.5],
       } },
@@ -70,9 +71,9 @@ export class CityMap {
   private spot: [number, number] | null = null
   private states = new Map<number, State>()
 
-  constructor(container: HTMLElement, dark: boolean, pick: (id: number) => void = () => {}) {
+  constructor(container: HTMLElement, dark: boolean, pick: (id: number) => void = () => {}, private scale = 1) {
     this.map = new MlMap({
-      container, style: styleOf(dark ? DARK : LIGHT), attributionControl: false, fadeDuration: 0, center: [120.15, 30.27], zoom: 9,
+      container, style: styleOf(dark ? DARK : LIGHT, scale), attributionControl: false, fadeDuration: 0, center: [120.15, 30.27], zoom: 9,
       localIdeographFontFamily: "'Noto Sans CJK SC','Noto Sans SC','PingFang SC','Microsoft YaHei',sans-serif",
       dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 18,
     })
@@ -147,7 +148,7 @@ export class CityMap {
     await this.ready
     const now = this.points.map((p) => ({ ...p, state: this.states.get(p.id) ?? p.state }))
     this.ready = new Promise((done) => { this.map.once('style.load', () => done()) })
-    this.map.setStyle(styleOf(dark ? DARK : LIGHT), { diff: false })
+    this.map.setStyle(styleOf(dark ? DARK : LIGHT, this.scale), { diff: false })
     await Promise.all([this.setLand(this.land), this.setPoints(now), this.setMarks(this.marks), this.setHere(this.spot)])
   }
 

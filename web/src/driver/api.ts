@@ -1,0 +1,5 @@
+/** The public routes. */
+import { clientOf } from '@/shared/api/client'
+import type { paths } from '@/shared/api/outer'
+
+export const api = clientOf<paths>()
