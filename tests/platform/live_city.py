@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from anxin.city.live import Events, What
 from anxin.city.meters import make_secret
 from anxin.city.options import KINDS, SLOW_KINDS, CityOptions
 from anxin.domain.message import Kind, Message
+from anxin.domain.register import Register
 from anxin.flow.drive_city import texts_of
 from anxin.flow.enrol import enrol_register
 from anxin.flow.make_city import content_key, seal_upload
 from anxin.flow.platform import Platform
 from anxin.formats import meter_envelope
+from anxin.store.parties import put_register
 
 #: A moment after everything that the city sends has come.
 AS_OF_UTC_MS = 1_791_500_000_000
@@ -56,6 +59,13 @@ def enrolled(
                 what = Kind.TCEC_ORDER if kind is What.ORDER else Kind.TCEC_CHECK
                 messages.append(Message(what, operator, json.loads(text)[field], text.encode()))
     return LiveCity(city, messages)
+
+
+def made_real(platform: Platform) -> None:
+    """Let the register say of the city's operators that they are real ones, as those of an authority are."""
+    operators = tuple(dataclasses.replace(o, virtual=False) for o in platform.directory.register.operators)
+    put_register(platform.database, Register(operators=operators))
+    platform.refresh()
 
 
 def shuffled(messages: list[Message], seed: int) -> list[Message]:

@@ -24,7 +24,7 @@ from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
 from anxin.store import certificates as store
 from anxin.store import messages
-from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
+from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled, made_real
 from tests.platform.verified import body, result
 from tests.platform.web import Caller, Served, serving
 
@@ -35,7 +35,9 @@ ROUTE = "/api/certificates"
 @pytest.fixture
 def city(platform: Platform) -> LiveCity:
     platform.settings = replace(platform.settings, public_url="https://charge.example", public_burst=200)
-    return enrolled(platform, chargers=6, days=1, cheats=0)
+    city = enrolled(platform, chargers=6, days=1, cheats=0)
+    made_real(platform)
+    return city
 
 
 @pytest.fixture

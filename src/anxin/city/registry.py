@@ -22,7 +22,7 @@ def make_register(world: World, cheats: list[Cheat]) -> Register:
     installed = (world.start_utc_s - INSTALLED_DAYS_BEFORE * DAY_S) * 1_000
     tariffs, periods = register_tariffs(world.operators, installed)
     return Register(
-        operators=tuple(Operator(o, operator_name(n)) for n, o in enumerate(world.operators)),
+        operators=tuple(Operator(o, operator_name(n), virtual=True) for n, o in enumerate(world.operators)),
         stations=_stations(world),
         connectors=_connectors(world),
         meters=tuple(

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Operator:
+    """Who operates chargers. `virtual`: of a virtual city, whose chargers are not real ones."""
+
     operator_id: str
     name: str
+    virtual: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ class VerificationResult:
     software_sha256   of the bench's program
     stopped       why it ended early, None where it went through
     unconfirmed   the numbers used that are not confirmed, each with its source, as `str(Sourced)` says them
+    simulated     an instrument of the bench said of itself that it is simulated: of a real charger it says nothing
     """
 
     run_id: str
@@ -190,3 +191,4 @@ class VerificationResult:
     valid_to_utc_ms: int | None = None
     stopped: str | None = None
     unconfirmed: tuple[str, ...] = ()
+    simulated: bool = False

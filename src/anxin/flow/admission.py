@@ -167,8 +167,12 @@ def _ocpi_cdr(payload: bytes, grounds: Grounds) -> Admitted:
 
 
 def _bench_result(payload: bytes, grounds: Grounds) -> Admitted:
-    result = bench_documents.bench_result(payload).verification
+    said = bench_documents.bench_result(payload)
+    result = said.verification
     _require_charger(result.charger_id, grounds, "bench.charger", result.certificate_no)
+    if said.simulated and not grounds.directory.is_virtual(result.charger_id):
+        detail = "模拟检定对真实的桩不作数 · a simulated run says nothing of a real charger"
+        raise NotAdmittedError("bench.simulated", detail, "simulated", result.certificate_no)
     return Admitted(result.certificate_no, payload)
 
 

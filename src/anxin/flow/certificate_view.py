@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,6 +34,7 @@ _WARNINGS = {
         "This notice rests on limits or numbers not confirmed against the official text.",
     ),
 }
+_SPECIMEN = Words("样本 · 虚拟城市的充电桩，无法律效力", "SPECIMEN · a charger of a virtual city, without legal effect")
 ITEMS = {
     Item.APPEARANCE: ("外观与功能", "appearance and function"),
     Item.WORKING_ERROR: ("工作误差", "working error"),
@@ -51,9 +53,15 @@ def view_of(document: bytes, sha256: str) -> CertificateView:
     """Return what the paper of a document shows. Raises FormatError `certificate.shape`, `result.*`."""
     try:
         d = json.loads(document)
-        if d.keys() != MEMBERS or d["format"] != FORMAT:
+        # Only a specimen says what it is: papers from before have one form.
+        specimen = d.pop("specimen", False)
+        if d.keys() != MEMBERS or d["format"] != FORMAT or (specimen is not True and b'"specimen"' in document):
             raise FormatError("certificate.shape", f"no document of the form {FORMAT}")
-        return _view(d, result_in(d["result"]), document.decode(), sha256)
+        result = result_in(d["result"])
+        if result.simulated and not specimen:
+            raise FormatError("certificate.shape", "of a simulated run, and not marked as a specimen")
+        view = _view(d, result, document.decode(), sha256)
+        return dataclasses.replace(view, specimen=_SPECIMEN) if specimen else view
     except FormatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -35,6 +35,8 @@ from anxin.trust.pdf_seal import PdfSigner, certificate_sha256, pdf_signer
 MAX_REVOKE_CHARS = 500
 #: What begins a number: of certificates and of notices of failure.
 PREFIXES = {"certificate": "ZS", "notice": "TZ"}
+#: What stands before it where the charger is of a virtual city: 样本, a specimen.
+SPECIMEN_PREFIX = "YB-"
 
 
 class Certificates:
@@ -65,18 +67,24 @@ class Certificates:
         connectors = self._of_charger(party, result.charger_id)
         if not settings.public_url:
             raise CaseError("certificate.public_url", "未设 ANXIN_PUBLIC_URL，二维码无处可指 · a QR code needs it")
+        specimen = self.platform.directory.is_virtual(result.charger_id)
+        if result.simulated and not specimen:
+            raise FormatError(
+                "result.simulated", "模拟检定不能为真实的桩出证 · a simulated run gives no paper of a real charger",
+                "simulated",
+            )  # fmt: skip
         grounds = grounds_of(result, settings.zone, now)
         self._accepted(grounds, accept_unconfirmed)
         kind, year = ("certificate" if grounds.passed else "notice"), day_of(now, settings.zone).year
         # 2 entered.
         with self.platform.database.transaction() as connection:
-            sequence = store.next_sequence(connection, kind, year)
+            sequence = store.next_sequence(connection, f"specimen {kind}" if specimen else kind, year)
             known = store.of_run(connection, result.run_id)
             if known is not None:
                 raise CaseError("certificate.run", f"该次检定已出具 {known} · this run has its paper: {known}",
                                 {"number": known})  # fmt: skip
-            number = f"{PREFIXES[kind]}-{year}-{sequence:06d}"
-            document = self._document(number, kind, now, connectors, result, grounds)
+            number = f"{SPECIMEN_PREFIX if specimen else ''}{PREFIXES[kind]}-{year}-{sequence:06d}"
+            document = self._document(number, kind, now, connectors, result, grounds, specimen=specimen)
             digest = hashlib.sha256(document).digest()
             pdf = self.seal.sign(certificate_pdf(view_of(document, digest.hex())), f"verification {number}")
             pdf_digest = hashlib.sha256(pdf).digest()
@@ -90,7 +98,7 @@ class Certificates:
             kept = Certificate(
                 number, kind, year, sequence, result.run_id, result.charger_id, connectors[0].operator_id, now,
                 party.party_id, result.ended_utc_ms, result.valid_to_utc_ms, len(grounds.unconfirmed), digest,
-                pdf_digest, deed.index,
+                pdf_digest, deed.index, specimen,
             )  # fmt: skip
             store.put(connection, kept, document, pdf)
             # 3 the register.
@@ -171,7 +179,7 @@ class Certificates:
 
     def _document(
         self, number: str, kind: str, now: int, connectors: tuple[Connector, ...], result: VerificationResult,
-        grounds: Grounds,
+        grounds: Grounds, *, specimen: bool,
     ) -> bytes:  # fmt: skip
         s, first = self.platform.settings, connectors[0]
         station = self.platform.directory.stations.get(first.station_id)
@@ -190,7 +198,7 @@ class Certificates:
             "unconfirmed": list(grounds.unconfirmed),
             "signer_sha256": certificate_sha256(self.seal.certificate_pem),
             "result": result_value(result),
-        }  # fmt: skip
+        } | ({"specimen": True} if specimen else {})  # fmt: skip
         return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -218,6 +226,7 @@ def certificate_line(c: Certificate, now_utc_ms: int) -> dict[str, Any]:
     """Return a paper as the regulator reads it."""
     return {
         "number": c.number, "kind": c.kind, "status": status_of(c, now_utc_ms), "charger_id": c.charger_id,
+        "specimen": c.specimen,
         "operator_id": c.operator_id, "run_id": c.run_id, "issued_utc_ms": c.issued_utc_ms, "issued_by": c.issued_by,
         "verified_utc_ms": c.verified_utc_ms, "valid_to_utc_ms": c.valid_to_utc_ms, "unconfirmed": c.unconfirmed,
         "document_sha256": c.document_sha256.hex(), "pdf_sha256": c.pdf_sha256.hex(), "entry": c.deed_index,

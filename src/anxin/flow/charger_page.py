@@ -35,6 +35,8 @@ def charger_document(platform: Platform, charger_id: str) -> dict[str, Any]:
     return {
         "charger_id": charger_id,
         "operator": operator_name(platform, connectors[0].operator_id),
+        # Of a charger of a virtual city nothing is said without saying that.
+        "virtual": directory.is_virtual(charger_id),
         "station": station.name if station else None,
         "address": station.address if station else None,
         "connectors": [
@@ -66,6 +68,7 @@ def certificate_told(c: PublicPaper, now: int) -> dict[str, Any]:
     return {
         "number": c.number, "kind": c.kind, "status": status_of(c, now), "verified_utc_ms": c.verified_utc_ms,
         "valid_to_utc_ms": c.valid_to_utc_ms, "confirmed": c.unconfirmed == 0, "revoked_utc_ms": c.revoked_utc_ms,
+        "specimen": c.specimen,
     }  # fmt: skip
 
 

@@ -86,6 +86,8 @@ def check_certificate(pdf: bytes, trusted_pem: bytes | None) -> CertificateCheck
         check, "certificate.conclusion", agrees, "由原始读数重新判定，结论相同", "重新判定的结论或未确认项不同",
         "judged again from the readings: the same conclusion", "judged again: another conclusion",
     )  # fmt: skip
+    if view.specimen is not None:
+        check.add("certificate.specimen", None, view.specimen.zh, view.specimen.en, False)
     if body["unconfirmed"]:
         check.add(
             "certificate.unconfirmed", None, f"所依据的 {len(body['unconfirmed'])} 项限值或数据未经确认，文件已注明",

@@ -59,7 +59,10 @@ def decode(index: int, message: Message, received_utc_ms: int, directory: Direct
             said = ocpi_decoding.read(message, source, received_utc_ms, directory, zone)
             decoded.batch, decoded.statuses, decoded.declared = said.batch, said.statuses, said.declared
         elif message.kind is Kind.BENCH_RESULT:
-            decoded.verifications.append(bench_documents.bench_result(message.payload).verification)
+            found = bench_documents.bench_result(message.payload)
+            # The door refuses one of a real charger; a register may have been corrected since.
+            if not found.simulated or directory.is_virtual(found.verification.charger_id):
+                decoded.verifications.append(found.verification)
         elif message.kind is Kind.SEAL_EVENT:
             decoded.seal_events.append(bench_documents.seal_event(message.payload))
         elif message.kind is Kind.DEED_CERTIFICATE:

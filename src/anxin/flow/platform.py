@@ -92,6 +92,11 @@ class Directory:
         connector = self.connectors.get(connector_id)
         return None if connector is None else connector.operator_id
 
+    def is_virtual(self, charger_id: str) -> bool:
+        """Return whether a charger is of a virtual city by the register; of one that it does not know: no."""
+        owners = {c.operator_id for c in self.connectors_of_charger.get(charger_id, ())}
+        return bool(owners) and all(o.virtual for o in self.register.operators if o.operator_id in owners)
+
     def district_of_connector(self, connector_id: str | None) -> str | None:
         """Return in which district a connector is by the register."""
         connector = self.connectors.get(connector_id or "")

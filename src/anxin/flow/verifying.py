@@ -54,6 +54,8 @@ LOOKS, LEAST_LOOK_MS = 20, 100
 #: The items that this bench can measure.
 ITEMS = {Item.APPEARANCE, Item.INSULATION, Item.WORKING_ERROR, Item.CLOCK_ERROR}
 SOFTWARE = "anxin bench run"
+#: What stands in the identity (`*IDN?`) or serial number of an instrument that is none.
+SIMULATED = "SIMULATED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class _Run:
     position: tuple[str, str] | None = None
     power_mw: int = 0
     counters: tuple[int, int] | None = None
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         self.begun = self.clock.now_utc_ms()
@@ -156,7 +159,8 @@ class _Run:
             getattr(self, f"_{act}")()
 
     def _identify(self) -> None:
-        self.at.source.identity()
+        # A simulated instrument says so itself: nobody has to be told to say it for it.
+        self.simulated = SIMULATED in self.at.source.identity().upper()
         constant = self.at.meter.constant()
         if self.task.charger.constant is not None and constant != self.task.charger.constant:
             raise InstrumentError("constant", "meter", f"{constant} imp/kWh, planned with {self.task.charger.constant}")
@@ -360,4 +364,5 @@ class _Run:
             latitude=self.position[1] if self.position else None, crs=Crs.WGS84.value if self.position else None,
             software=SOFTWARE, software_sha256=software_sha256(), valid_to_utc_ms=valid_to, stopped=stopped,
             unconfirmed=unconfirmed(dict.fromkeys(u for used in (*self.used, self.plan.used) for u in used)),
+            simulated=self.simulated or SIMULATED in known.serial.upper(),
         )  # fmt: skip

@@ -78,6 +78,8 @@ def bench_document(result: VerificationResult) -> bytes:
     }
     if passed and result.valid_to_utc_ms is not None:
         said["valid_to"] = iso_of(result.valid_to_utc_ms, ZONE)
+    if result.simulated:
+        said["simulated"] = True
     return json.dumps(said, ensure_ascii=False, sort_keys=True).encode()
 
 

@@ -62,6 +62,7 @@ class _Result(_Exact):
     device: _Device
     people: Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=MAX_PEOPLE)]
     valid_to: _Time | None = None
+    simulated: bool = False
 
 
 class _Event(_Exact):
@@ -76,10 +77,11 @@ class _Event(_Exact):
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What a verification result says. `points` counts those that were measured."""
+    """What a verification result says. `points` counts those measured; `simulated`: by no real instruments."""
 
     verification: Verification
     points: int
+    simulated: bool = False
 
 
 _Document = TypeVar("_Document", _Result, _Event)
@@ -102,7 +104,7 @@ def bench_result(data: bytes) -> BenchResult:
         raise FormatError("bench.dates", f"valid for no time, or for more than {MAX_VALID_YEARS} years", "valid_to")
     charger = _clean(said.charger_id, "charger_id", "bench.shape")
     number = _clean(said.certificate_no, "certificate_no", "bench.shape")
-    return BenchResult(Verification(charger, number, verified, valid_to, passed), len(said.points))
+    return BenchResult(Verification(charger, number, verified, valid_to, passed), len(said.points), said.simulated)
 
 
 def seal_event(data: bytes) -> SealEvent:

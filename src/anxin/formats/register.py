@@ -195,7 +195,8 @@ def _written(value: object) -> dict[str, object]:
     found: dict[str, object] = {}
     for item in fields(value):  # type: ignore[arg-type]  # every class in _LISTS is a dataclass
         content = getattr(value, item.name)
-        if content is None:
+        # What is not so and need not be said is left out.
+        if content is None or (content is False and item.default is False):
             continue
         if item.name.endswith("_utc_ms"):
             found[item.name.removesuffix("_utc_ms")] = iso_of(content)

@@ -1,6 +1,7 @@
 """The whole result of a verification as JSON: what a bench's run writes and a certificate carries inside.
 
-Members are those of `domain.verification.VerificationResult`, all of them, and no other. What is not exact is refused.
+Members are those of `domain.verification.VerificationResult`, all of them (but `simulated` where it is not so), and no
+other. What is not exact is refused.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ def result_in(value: Any) -> VerificationResult:
 
 
 def result_value(result: VerificationResult) -> dict[str, Any]:
-    """Return a result as JSON values."""
+    """Return a result as JSON values. `simulated` stands in it only where it is so: files from before have one form."""
     value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(result))
+    if not result.simulated:
+        del value["simulated"]
     return value
 
 

@@ -51,6 +51,7 @@ class CertificateView:
 
     passed        certificate, or notice of failure
     warning       what must be read first: that the paper rests on limits that are not confirmed; None: nothing
+    specimen      that the charger is not real, said on every page; None: it is
     address       what the QR code opens
     document      the attached result, exactly; `document_sha256` its digest
     """
@@ -73,6 +74,7 @@ class CertificateView:
     conditions: list[Field] = field(default_factory=list)
     unconfirmed: list[str] = field(default_factory=list)
     notes: list[Words] = field(default_factory=list)
+    specimen: Words | None = None
 
 
 def certificate_pdf(view: CertificateView) -> bytes:

@@ -12,6 +12,7 @@ class Certificate:
     """One paper without its bytes. `kind` is `certificate` or `notice`; a notice has no `valid_to_utc_ms`.
 
     unconfirmed   how many numbers that it rests on are not confirmed
+    specimen      of a charger of a virtual city: it shows what a paper looks like, and is none
     """
 
     number: str
@@ -29,6 +30,7 @@ class Certificate:
     document_sha256: bytes
     pdf_sha256: bytes
     deed_index: int
+    specimen: bool = False
     revoked_utc_ms: int | None = None
     revoked_by: str | None = None
     revoked_reason: str | None = None
@@ -48,6 +50,7 @@ class PublicPaper:
     document_sha256: bytes
     pdf_sha256: bytes
     revoked_utc_ms: int | None
+    specimen: bool = False
 
 
 _NAMES = tuple(f.name for f in dataclasses.fields(Certificate))

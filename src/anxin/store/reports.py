@@ -17,6 +17,12 @@ _NOT_REVOKED = (
     "not exists (select from certificate c where c.charger_id = f.charger_id"
     " and c.verified_utc_ms = f.verified_utc_ms and c.revoked_utc_ms is not null)"
 )
+# A specimen is of a charger of a virtual city, and says nothing once that is no longer one.
+_COUNTS = (
+    "(not specimen or exists (select from register_entry c join register_entry o on o.kind = 'operator'"
+    " and o.entry_id = c.body ->> 'operator_id' and o.body @> '{\"virtual\": true}'"
+    " where c.kind = 'connector' and c.body ->> 'charger_id' = certificate.charger_id))"
+)
 _EVENT = tuple(f.name for f in dataclasses.fields(SealEvent))
 
 
@@ -43,7 +49,7 @@ def load_reports(database: Database) -> tuple[list[Verification], list[SealEvent
         verified = connection.execute(
             f"select {', '.join(_VERIFICATION)} from fact_verification f where {_NOT_REVOKED}"
             " union all select charger_id, number, verified_utc_ms, coalesce(valid_to_utc_ms, verified_utc_ms),"
-            " kind = 'certificate' from certificate where revoked_utc_ms is null order by 3, 2".encode()
+            f" kind = 'certificate' from certificate where revoked_utc_ms is null and {_COUNTS} order by 3, 2".encode()
         ).fetchall()
         events = connection.execute(
             f"select {', '.join(_EVENT)} from fact_seal_event order by message_index".encode()

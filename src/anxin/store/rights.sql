@@ -225,7 +225,7 @@ grant execute on function driver_session(text, bigint) to anxin_outer;
 -- Certificates: issued and revoked inside; outside nobody reads a person, a reason, a figure or the paper itself.
 grant select, insert, update on certificate, certificate_counter to anxin_regulator;
 grant select (number, kind, charger_id, verified_utc_ms, valid_to_utc_ms, unconfirmed, document_sha256, pdf_sha256,
-    revoked_utc_ms) on certificate to anxin_outer;
+    revoked_utc_ms, specimen) on certificate to anxin_outer;
 
 -- The policies and rules under which was judged: nobody's secret.
 grant select on standing to anxin_outer, anxin_regulator;

@@ -10,7 +10,7 @@ export interface FoundConnector {
 export interface Found { at: string, connectors: FoundConnector[] }
 export interface AssuredReason { code: string, met: boolean | null, zh: string, en: string }
 export interface ChargerDocument {
-  charger_id: string, operator: string, station: string | null, address: string | null
+  charger_id: string, virtual: boolean, operator: string, station: string | null, address: string | null
   connectors: { connector_id: string, current: string | null, plug: string | null, power_kw: string | null }[]
   verification: { state: 'verified' | 'expired' | 'failed' | 'none', certificate_no: string | null, verified_utc_ms: number | null, valid_to_utc_ms: number | null, confirmed: boolean | null }
   certificates: { number: string, kind: string, status: string, verified_utc_ms: number, valid_to_utc_ms: number | null, confirmed: boolean }[]
