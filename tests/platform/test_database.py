@@ -99,3 +99,27 @@ def test_a_server_whose_recovery_was_killed_is_started_again() -> None:
             assert not server.stuck()
         finally:
             server.stop()
+
+
+def test_a_server_without_a_free_connection_for_long_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anxin.store.embedded.CROWDED_S", 1.0)
+    monkeypatch.setattr("anxin.store.embedded.ASK_S", 0.1)
+    with open_folder() as folder:
+        server = EmbeddedServer(folder / "postgres").start()
+        held = []
+        try:
+            assert not server.stuck()
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
+                    held.append(psycopg.connect(server.url))
+            end = time.monotonic() + 20
+            while not server.stuck():
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            server.revive()
+            psycopg.connect(server.url).close()
+            assert not server.stuck()
+        finally:
+            for connection in held:
+                connection.close()
+            server.stop()

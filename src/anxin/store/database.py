@@ -41,7 +41,9 @@ class Database:
         self.url = url
         self._pool: ConnectionPool[Any] = ConnectionPool(
             url, min_size=1, max_size=max_connections, open=False, reconnect_timeout=RECONNECT_S,
-            kwargs={"options": "-c timezone=UTC"},
+            # A backend that waits for a lock looks now and then whether its client still lives: those of processes that
+            # were killed would else hold their connections until the lock is theirs.
+            kwargs={"options": "-c timezone=UTC -c client_connection_check_interval=5s"},
         )  # fmt: skip
 
     def open(self) -> None:

@@ -32,6 +32,8 @@ RECOVERY_S = 600.0
 STOP_S = 30.0
 #: A server that says for so long that it shuts down, or that it recovers while nothing of it does, is not waited for.
 GOING_DOWN_S = 10.0
+#: All connections of the server are ours; none free for so long means that they are nobody's.
+CROWDED_S = 60.0
 READY_S = 0.1
 #: How often a running server is asked whether it answers.
 ASK_S = 2.0
@@ -46,6 +48,7 @@ class EmbeddedServer:
         self._server: Any = None
         self._asked_at = 0.0
         self._stuck_since: float | None = None
+        self._patience_s = GOING_DOWN_S
 
     def start(self) -> EmbeddedServer:
         """Start the server, made anew where the folder is empty, or find the one that runs. Raises StoreError."""
@@ -73,7 +76,8 @@ class EmbeddedServer:
         return _postmaster(self.folder) is not None
 
     def stuck(self) -> bool:
-        """Return whether the server runs, lets nobody in, and has not recovered or shut down for GOING_DOWN_S.
+        """Return whether the server runs, lets nobody in, and has not recovered or shut down for GOING_DOWN_S, or has
+        had no connection free for CROWDED_S.
 
         PostgreSQL 18 waits for ever where the process that recovers is killed, as a system short of memory may do.
         """
@@ -84,9 +88,11 @@ class EmbeddedServer:
             try:
                 psycopg.connect(self.url, connect_timeout=5).close()
             except psycopg.OperationalError as error:
-                stands = _stands_still(self.folder, str(error))
+                crowded = "too many clients" in str(error)
+                stands = crowded or _stands_still(self.folder, str(error))
+                self._patience_s = CROWDED_S if crowded else GOING_DOWN_S
             self._stuck_since = (self._stuck_since or now) if stands else None
-        return self._stuck_since is not None and now - self._stuck_since > GOING_DOWN_S
+        return self._stuck_since is not None and now - self._stuck_since > self._patience_s
 
     def revive(self) -> None:
         """Start the server again after it died or got stuck. Raises StoreError."""
