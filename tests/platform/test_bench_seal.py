@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from anxin.domain.party import Party, Role
 from anxin.domain.quantities import iso_of
 from anxin.domain.register import Seal
 from anxin.domain.seal_event import SealAct, SealEvent, seals_of
+from anxin.flow.desk import Desk
 from anxin.flow.intake import committed_entry
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
 from anxin.store import facts, messages
 from anxin.store.database import Database
 from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
+from tests.platform.test_desk import all_alarms
 from tests.platform.web import Caller, serving
 
 BENCH = Party("bench-1", Role.BENCH, "检定装置一")
@@ -205,6 +208,49 @@ def test_r19_judges_live_with_what_came_in_and_any_order_ends_in_the_same(
         judge.close()
 
 
+def test_a_seal_that_breaks_raises_an_alarm_at_once_and_puts_in_doubt_what_lies_before(
+    platform: Platform, server: str, city: LiveCity, tmp_path: Path
+) -> None:
+    """Nobody charges there, and the inspector is told; the sessions since the last good check are marked."""
+    judge, desk = Judge(platform, tmp_path / "scratch"), Desk(platform)
+    inspector = Caller(platform, server, INSPECTOR)
+    try:
+        messages.append(platform.database, city.messages, AS_OF_UTC_MS - 1_000, committed_entry)
+        judge.settle(AS_OF_UTC_MS)
+        desk.settle()
+        before = {a.alarm_id for a in all_alarms(platform)}
+        with platform.database.transaction() as connection:
+            rows = connection.execute("select place, start_utc_ms from verdict where present order by 2").fetchall()
+        sessions: dict[str, list[int]] = {}
+        for place, start in rows:
+            if place in platform.directory.connectors:
+                sessions.setdefault(platform.directory.connectors[place].charger_id, []).append(start)
+        charger, starts = max(sessions.items(), key=lambda item: len(item[1]))
+        whole, broken = starts[0] - MARGIN_MS, starts[-1] + 10 * MARGIN_MS
+        assert send(inspector, EVENTS, event(charger, "applied", whole - 1_000))[0] == 200
+        assert send(inspector, EVENTS, event(charger, "checked", whole))[0] == 200
+        judge.settle(AS_OF_UTC_MS)
+        desk.settle()
+        assert {a.alarm_id for a in all_alarms(platform)} == before
+        assert send(inspector, EVENTS, event(charger, "broken", broken))[0] == 200
+        judge.settle(AS_OF_UTC_MS)
+        desk.settle()
+        (alarm,) = [a for a in all_alarms(platform) if a.alarm_id not in before]
+        assert (alarm.charger_id, alarm.severity, alarm.cause) == (charger, "grave", "device")
+        assert Counter(c for c, _ in seal_findings(platform.database)) == {"seal_doubtful": len(starts)}
+        # Told afterwards that it was taken off by an order before: then nothing was broken, and nothing is in doubt.
+        order = event(charger, "removed", broken - 1_000) | {"order_no": "CF-2026-17"}
+        assert send(inspector, EVENTS, order)[0] == 200
+        assert send(inspector, EVENTS, event(charger, "removed", broken))[1]["rule"] == "seal.order"
+        judge.settle(AS_OF_UTC_MS)
+        with platform.database.transaction() as connection:
+            left = connection.execute("select cause from finding where present and rule = 'R30'").fetchall()
+        assert left == []
+        assert not seal_findings(platform.database)
+    finally:
+        judge.close()
+
+
 def test_the_first_result_under_a_certificate_number_counts_and_the_register_before_it(
     platform: Platform, server: str, tmp_path: Path
 ) -> None:
@@ -226,14 +272,17 @@ def test_the_first_result_under_a_certificate_number_counts_and_the_register_bef
 
 def told_one_by_one(events: list[SealEvent]) -> list[tuple[int, int | None]]:
     """The breaks by the definition alone: moment by moment, is the seal broken?"""
-    broken_at, found = None, []
+    broken_at, off, found = None, False, []
     for moment in sorted({e.at_utc_ms for e in events}):
         acts = {e.act for e in events if e.at_utc_ms == moment}
+        off = off and SealAct.APPLIED not in acts
         if broken_at is not None and SealAct.APPLIED in acts:
             found.append((broken_at, moment))
             broken_at = None
-        if SealAct.BROKEN in acts and broken_at is None:
+        # What was taken off by order cannot break any more.
+        if SealAct.BROKEN in acts and broken_at is None and not off:
             broken_at = moment
+        off = (off or SealAct.REMOVED in acts) and SealAct.REPLACED not in acts
         if broken_at is not None and SealAct.REPLACED in acts:
             found.append((broken_at, moment))
             broken_at = None
@@ -259,7 +308,7 @@ def test_a_seal_s_state_is_a_function_of_the_set_of_its_events(events: list[Seal
 def test_other_seals_of_the_register_stay_as_they_are() -> None:
     seals = (Seal("A", "C1", "electronic", 1), Seal("B", "C1", "physical", 1, 5, 6))
     moved = seals_of(seals, [SealEvent("C1", "A", "electronic", SealAct.BROKEN, 9)])
-    assert moved == (seals[1], Seal("A", "C1", "electronic", 1, 9))
+    assert moved == (seals[1], Seal("A", "C1", "electronic", 1, 9, None, 1))
     assert seals_of(seals, []) == seals
     healed = seals_of(moved, [SealEvent("C1", "A", "electronic", SealAct.REPLACED, 11)])
-    assert healed == (seals[1], Seal("A", "C1", "electronic", 1, 9, 11))
+    assert healed == (seals[1], Seal("A", "C1", "electronic", 1, 9, 11, 1), Seal("A", "C1", "electronic", 11))

@@ -738,6 +738,9 @@ class Oracle:
                 broken, replaced = seal.broken_utc_ms, seal.replaced_utc_ms or 2**62
                 if seal.charger_id == charger and broken is not None and broken <= at < replaced:
                     self._of_session("R19", "seal_broken", session, expected=broken, found=at)
+                whole = seal.checked_utc_ms
+                if seal.charger_id == charger and broken and whole is not None and whole <= at < broken:
+                    self._of_session("R19", "seal_doubtful", session, expected=whole, found=at)
         for record in self.records:
             for meter in self.of("meters"):
                 if meter.meter_id != record.meter_id or record.firmware is None or meter.approved_firmware is None:

@@ -108,7 +108,18 @@ def _place(world: World, rng: Random, chance: Chance, number: int) -> Place:
         if chance(0.2):
             broken = rng.choice((None, DAY_0 + 9 * HOUR, DAY_0 + DAY))
             replaced = rng.choice((None, DAY_0 + DAY, DAY_0 + 10 * HOUR))
-            world.add("seals", Seal(f"Z{number}", f"H{number}", "physical", 0, broken, replaced))
+            world.add(
+                "seals",
+                Seal(
+                    f"Z{number}",
+                    f"H{number}",
+                    "physical",
+                    0,
+                    broken,
+                    replaced,
+                    rng.choice((None, DAY_0, DAY_0 + 8 * HOUR)),
+                ),
+            )
     if chance(0.5):
         removed = rng.choice((None, None, DAY_0 + DAY))
         firmware = rng.choice((None, "1.0", "1.0,1.1"))

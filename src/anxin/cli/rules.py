@@ -127,6 +127,7 @@ def _looks_at(rule: Rule) -> list[str]:
         ("one transaction's records", rule.on_record),
         ("all facts", rule.on_facts),
         ("messages at a door", rule.on_conflict),
+        ("events of seals", rule.on_seal),
     )
     return [name for name, check in grounds if check is not None]
 

@@ -91,7 +91,8 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A seal (铅封), physical or electronic; `broken_utc_ms` None while intact; `replaced_utc_ms` ends a break."""
+    """A seal (铅封), physical or electronic; `broken_utc_ms` None while intact; `replaced_utc_ms` ends a break;
+    `checked_utc_ms`: when it was last seen whole before it broke."""
 
     seal_id: str
     charger_id: str
@@ -99,6 +100,7 @@ class Seal:
     applied_utc_ms: int
     broken_utc_ms: int | None = None
     replaced_utc_ms: int | None = None
+    checked_utc_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

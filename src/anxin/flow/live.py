@@ -34,6 +34,7 @@ from anxin.flow.facts_of_records import sessions_of, side_of
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.live_slice import JudgedSlice, SliceJudge
 from anxin.flow.platform import Platform
+from anxin.flow.seals import keep_seals, whole_before
 from anxin.flow.standing import keep_standing
 from anxin.flow.statuses import Said, keep_statuses
 from anxin.reconcile.policy import Policy, load_policy
@@ -250,7 +251,8 @@ class Judge:
         if not verified and not events and not papers:
             return []
         put_reports(connection, verified, events)
-        since: dict[str, int] = {}
+        keep_seals(connection, {e.charger_id for _, e in events}, self.platform.directory, self.slices.standing(now))
+        since = whole_before(connection, [e for _, e in events])
         for charger, at in (
             [(v.charger_id, v.verified_utc_ms) for _, v in verified]
             + [(e.charger_id, e.at_utc_ms) for _, e in events]

@@ -126,8 +126,10 @@ def _missing(judged: Judged) -> dict[str, tuple[str, ...]]:
     look at messages of a door, which no file holds."""
     present = judged.verdicts.ground.facts.present
     apart = [rule for rule in rule_book() if rule.on_facts is None]
-    missing = {rule.id: ("records",) for rule in apart if rule.on_record is not None and "records" not in present}
-    missing |= {rule.id: ("messages",) for rule in apart if rule.on_record is None}
+    missing: dict[str, tuple[str, ...]] = {
+        rule.id: ("records",) for rule in apart if rule.on_record is not None and "records" not in present
+    }
+    missing |= {rule.id: rule.needs for rule in apart if rule.on_record is None}
     return {**missing, **dict(judged.verdicts.not_run)}
 
 

@@ -27,6 +27,8 @@ MAX_POINTS = 1_000
 MAX_PEOPLE = 20
 #: Years of validity: in-use periods are three years; ten is a slip of the pen.
 MAX_VALID_YEARS = 10
+#: Counters of a meter have six digits (DL/T 645-2007); ten are enough for anyone's.
+MAX_COUNT = 10**10
 _YEAR_MS = 366 * 86_400_000
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -69,10 +71,17 @@ class _Event(_Exact):
     seal_id: _Text
     charger_id: _Text
     kind: Literal["physical", "electronic"]
-    event: Literal["applied", "checked", "broken", "replaced"]
+    event: Literal["applied", "checked", "broken", "removed", "replaced"]
     at: _Time
     people: Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=MAX_PEOPLE)]
     photo_sha256: _Digest | None = None
+    #: Where on the charger it sits, and what it reads: what an inspector looks for.
+    place: _Text | None = None
+    order_no: _Text | None = None
+    #: Of an electronic seal: digest of firmware and parameters, programming and clock-set counters.
+    digest_sha256: _Digest | None = None
+    programmed: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None = None
+    clock_set: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,10 @@ def seal_event(data: bytes) -> SealEvent:
     said = _read(data, _Event, "seal.shape")
     charger = _clean(said.charger_id, "charger_id", "seal.shape")
     seal = _clean(said.seal_id, "seal_id", "seal.shape")
+    if (said.order_no is not None) != (said.event == "removed"):
+        raise FormatError("seal.order", "a seal is removed by an order, and nothing else names one", "order_no")
+    if said.kind != "electronic" and (said.digest_sha256, said.programmed, said.clock_set) != (None, None, None):
+        raise FormatError("seal.electronic", "digest and counters are an electronic seal's", "digest_sha256")
     return SealEvent(charger, seal, said.kind, SealAct(said.event), _moment(said.at, "at"))
 
 

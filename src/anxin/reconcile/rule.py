@@ -6,6 +6,7 @@ A rule may look at three grounds, one or more of them:
   and the import of an audit run the same function);
 - `on_facts`: all facts at once, as Ibis expressions over the tables of `facts.Facts`, on any engine;
 - `on_conflict`: two messages that came in at a door under one id, on the running platform alone.
+- `on_seal`: one event of a seal in its place among the others, on the running platform alone.
 
 All yield raw findings (`RawFinding`, or a table with the same columns); `render` turns them into the sentences.
 """
@@ -21,6 +22,7 @@ from anxin.domain.finding import Severity
 if TYPE_CHECKING:
     from anxin.domain.batch import Transaction
     from anxin.domain.message import Conflict
+    from anxin.domain.seal_event import SealStep
     from anxin.reconcile.policy import Policy
 
 #: Between the ids of one finding: the unit separator of ASCII, which no operator writes into an id.
@@ -102,6 +104,7 @@ class Rule:
     # An Ibis table with the columns of RawFinding, or several of them; typed loosely because Ibis carries no types.
     on_facts: Callable[[Any, Policy], list[Any]] | None = None
     on_conflict: Callable[[Conflict], list[RawFinding]] | None = None
+    on_seal: Callable[[SealStep], list[RawFinding]] | None = None
     causes_by_id: dict[str, Cause] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -66,6 +66,7 @@ NEEDS = (
     Word("record_periods", "计量分时明细", "record periods"),
     Word("statuses", "接口状态", "connector statuses"),
     Word("messages", "平台报文", "messages at the platform's doors"),
+    Word("seal_events", "封印事件", "events of seals"),
 )
 
 _GROUPS = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from anxin.domain.register import Verification
+from anxin.domain.register import Seal, Verification
 from anxin.domain.seal_event import SealAct, SealEvent
 from anxin.store.database import Database
 from anxin.store.parties import register_changed
@@ -55,3 +55,19 @@ def load_reports(database: Database) -> tuple[list[Verification], list[SealEvent
             f"select {', '.join(_EVENT)} from fact_seal_event order by message_index".encode()
         ).fetchall()
     return [Verification(*r) for r in verified], [SealEvent(r[0], r[1], r[2], SealAct(r[3]), r[4]) for r in events]
+
+
+def seal_events(connection: Any, chargers: Collection[str]) -> list[SealEvent]:
+    """Return the events of these chargers' seals."""
+    rows = connection.execute(
+        f"select {', '.join(_EVENT)} from fact_seal_event where charger_id = any(%s)".encode(), (list(chargers),)
+    )
+    return [SealEvent(r[0], r[1], r[2], SealAct(r[3]), r[4]) for r in rows]
+
+
+def entered_seals(connection: Any, chargers: Collection[str]) -> list[Seal]:
+    """Return these chargers' seals as the authority itself entered them."""
+    rows = connection.execute(
+        "select body from register_entry where kind = 'seal' and body ->> 'charger_id' = any(%s)", (list(chargers),)
+    )
+    return [Seal(**row[0]) for row in rows]

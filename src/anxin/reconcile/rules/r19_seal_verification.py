@@ -58,15 +58,18 @@ def on_facts(ground: Ground, policy: Policy) -> list[Any]:
         ]
     if {"connectors", "seals"} <= facts.present:
         broken = facts.seals.filter(facts.seals.broken_utc_ms.notnull()).select(
-            "seal_id", "charger_id", "broken_utc_ms", replaced=ibis.coalesce(facts.seals.replaced_utc_ms, 2**62)
-        )
+            "seal_id", "charger_id", "broken_utc_ms", "checked_utc_ms",
+            replaced=ibis.coalesce(facts.seals.replaced_utc_ms, 2**62),
+        )  # fmt: skip
         hit = sessions.join(chargers.join(broken, "charger_id"), "connector_id")
+        said = {"quantity": "time", "expected": "broken_utc_ms", "found": "at", "detail": "seal_id", **on}
+        # Nobody knows when it broke: only that it was whole at the last good check.
+        since = hit.filter((hit.at >= hit.checked_utc_ms) & (hit.at < hit.broken_utc_ms))
         hit = hit.filter((hit.at >= hit.broken_utc_ms) & (hit.at < hit.replaced))
-        found.append(
-            raised(
-                hit, "R19", "seal_broken", quantity="time", expected="broken_utc_ms", found="at", detail="seal_id", **on
-            )
-        )
+        found += [
+            raised(hit, "R19", "seal_broken", **said),
+            raised(since, "R19", "seal_doubtful", **{**said, "expected": "checked_utc_ms"}),
+        ]
     if "meters" in facts.present:
         approved = facts.meters.filter(facts.meters.approved_firmware.notnull()).select(
             "meter_id", "approved_firmware", "installed_utc_ms",
@@ -133,6 +136,14 @@ RULE = Rule(
             False,
             "接口 {connector} 的铅封 {detail} 于 {expected} 破坏，{found} 仍在计费充电。",
             "Seal {detail} of connector {connector} was broken at {expected}; it charged at {found}.",
+        ),
+        Cause(
+            "seal_doubtful",
+            Severity.WARNING,
+            False,
+            "接口 {connector} 的铅封 {detail} 于 {expected} 最后一次查见完好，其后被发现破坏；{found} 的充电在这段时间内，计量存疑。",
+            "Seal {detail} of connector {connector} was last seen whole at {expected} and was found broken later; the "
+            "session of {found} lies between.",
         ),
         Cause(
             "firmware_not_approved",
