@@ -42,6 +42,7 @@ from anxin.faces import (
 )
 from anxin.faces.app import assembled
 from anxin.faces.surveillance import quality
+from anxin.flow.assured import AssuredConnectors
 from anxin.flow.complaints import Complaints
 from anxin.flow.driver_check import DriverCheck
 from anxin.flow.finder import Finder
@@ -53,7 +54,7 @@ from anxin.trust.vault import load_or_make_key
 def create_app(platform: Platform) -> FastAPI:
     """Return the app. It starts the platform's intake with itself and stops it after the last request."""
     signer, folder = log_signer(platform.settings), log_folder(platform.settings)
-    found = Finder(platform)
+    found = Finder(platform, AssuredConnectors(platform))
     token_key = load_or_make_key(platform.settings.data_dir / "secrets" / "token.key")
     return assembled(
         platform, "安心充电 Anxin Charging", OUTSIDE,

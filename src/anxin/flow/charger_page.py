@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 from anxin.domain.errors import CaseError
 from anxin.domain.quantities import moment_of
 from anxin.domain.register import Seal, Verification
+from anxin.flow.assured import assured_document
 from anxin.flow.certificate_view import decimal
 from anxin.flow.certificates import operator_name, status_of
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
+from anxin.store import assured as assured_store
 from anxin.store import certificates as store
 from anxin.store.certificates import PublicPaper
 
@@ -30,6 +32,7 @@ def charger_document(platform: Platform, charger_id: str) -> dict[str, Any]:
         raise CaseError("public.absent", "没有此充电桩 · no such charger")
     with platform.database.transaction() as connection:
         papers = store.of_charger(connection, charger_id, MAX_TOLD)
+        assured = assured_store.one(connection, charger_id)
     station = directory.stations.get(connectors[0].station_id)
     register = directory.register
     return {
@@ -46,6 +49,7 @@ def charger_document(platform: Platform, charger_id: str) -> dict[str, Any]:
         "verification": _state([v for v in register.verifications if v.charger_id == charger_id], papers, now),
         "certificates": [certificate_told(c, now) for c in papers],
         "seals": [_seal(s) for s in register.seals if s.charger_id == charger_id],
+        "assured": assured_document(assured),
         "complaints_line": platform.settings.complaints_line,
         "as_of_utc_ms": now,
     }  # fmt: skip

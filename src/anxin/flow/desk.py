@@ -30,6 +30,7 @@ from anxin.domain.alarm import Alarm, AlarmAct, AlarmState
 from anxin.domain.errors import StoreError
 from anxin.flow.alarm_places import Places
 from anxin.flow.alarm_rules import AlarmRules, alarm_event, load_rules, put_step
+from anxin.flow.assured import ASSURED_S, keep_assured
 from anxin.flow.complaints import compare_complaints
 from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
@@ -357,7 +358,7 @@ def _same(names: Iterable[str | None]) -> str | None:
 def desk_for_ever(platform: Platform, stop: threading.Event) -> None:
     """Work until `stop` is set. A database that is away is waited for; two desks do no harm, they take turns."""
     desk = Desk(platform)
-    looked = 0.0
+    looked = assured = 0.0
     while not stop.is_set():
         try:
             taken = desk.step()
@@ -365,6 +366,9 @@ def desk_for_ever(platform: Platform, stop: threading.Event) -> None:
                 desk.keep_time()
                 compare_complaints(platform, desk.rules)
                 looked = time.monotonic()
+            if time.monotonic() - assured >= ASSURED_S:
+                keep_assured(platform)
+                assured = time.monotonic()
             if not taken:
                 stop.wait(IDLE_S)
         except Exception as error:  # also a bug of ours: one finding must not stop the desk for all others

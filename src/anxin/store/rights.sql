@@ -219,6 +219,9 @@ create policy inside on attachment to anxin_regulator using (true);
 grant insert, select (number, secret_sha256, filed_utc_ms, order_id, reason, state, conclusion) on complaint to anxin_outer;
 grant select, update (sealed_text, sealed_contact, salt, erased_utc_ms) on complaint to anxin_regulator;
 
+-- Which chargers are assured, and why: for everyone.
+grant select on charger_assured to anxin_outer, anxin_regulator;
+
 -- A driver's session, by his bill's number and amount: the function counts wrong tries itself.
 grant execute on function driver_session(text, bigint) to anxin_outer;
 
