@@ -17,7 +17,7 @@ from anxin.flow.intake import now_utc_ms
 from anxin.flow.platform import Platform
 from anxin.store import assured as store
 from anxin.store.assured import AssuredRow
-from anxin.verification.assured import REASONS, ChargerFacts, reasons_of
+from anxin.verification.assured import REASONS, ChargerFacts, reasons_of, seal_state
 from tests.platform.live_city import enrolled
 from tests.platform.public_world import IDLE, say
 from tests.platform.test_bench_seal import EVENTS, INSPECTOR, event, send
@@ -55,8 +55,10 @@ def test_every_reason_alone_can_take_it_away() -> None:
 
 
 def test_a_seal_that_was_replaced_is_whole_again() -> None:
-    seals = (Seal("P", "H", "physical", 0, 5, 9), Seal("P", "H", "physical", 9), WHOLE[1])
+    seals = (Seal("P", "H", "physical", 0, 5, 9), WHOLE[1])
     assert reasons_of(dataclasses.replace(GOOD, seals=seals), NOW)["seals"] is True
+    assert reasons_of(dataclasses.replace(GOOD, seals=seals), 7)["seals"] is False
+    assert reasons_of(dataclasses.replace(GOOD, seals=seals), 4)["seals"] is True
 
 
 @given(st.builds(
@@ -71,7 +73,7 @@ def test_nobody_is_assured_with_a_failed_last_verification_or_an_open_break(fact
     if set(reasons_of(facts, 10).values()) == {True}:
         newest = max(v.verified_utc_ms for v in facts.verifications)
         assert all(v.passed for v in facts.verifications if v.verified_utc_ms == newest)
-        assert all(s.replaced_utc_ms is not None for s in facts.seals if s.broken_utc_ms is not None)
+        assert not any(seal_state(s, 10) == "broken" for s in facts.seals)
         assert facts.keyed_meters
         assert facts.heard
 

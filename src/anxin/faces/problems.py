@@ -30,7 +30,7 @@ CASE_STATUS = {
     "case.absent": 404, "complaint.absent": 404,
     "case.role": 403, "case.hand": 403, "case.four_eyes": 403, "case.suspended": 403,
     "case.officer": 422, "certificate.absent": 404, "certificate.charger": 422, "public.absent": 404,
-    "session.absent": 404,
+    "session.absent": 404, "charger.absent": 404,
 }  # fmt: skip
 #: Declared errors, the first that fits: status and rule.
 _ANSWERS: tuple[tuple[type[AnxinError], int, str], ...] = (

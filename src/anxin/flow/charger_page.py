@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from anxin.domain.errors import CaseError
 from anxin.domain.quantities import moment_of
-from anxin.domain.register import Seal, Verification
+from anxin.domain.register import Verification
 from anxin.flow.assured import assured_document
 from anxin.flow.certificate_view import decimal
 from anxin.flow.certificates import operator_name, status_of
@@ -17,6 +17,7 @@ from anxin.flow.platform import Platform
 from anxin.store import assured as assured_store
 from anxin.store import certificates as store
 from anxin.store.certificates import PublicPaper
+from anxin.verification.assured import seal_state
 
 #: Characters of a charger's id, and of a certificate's number, that are looked up at all.
 MAX_ID_CHARS = 64
@@ -48,7 +49,10 @@ def charger_document(platform: Platform, charger_id: str) -> dict[str, Any]:
         ],
         "verification": _state([v for v in register.verifications if v.charger_id == charger_id], papers, now),
         "certificates": [certificate_told(c, now) for c in papers],
-        "seals": [_seal(s) for s in register.seals if s.charger_id == charger_id],
+        "seals": [
+            {"kind": s.kind, "state": seal_state(s, now), "applied_utc_ms": s.applied_utc_ms}
+            for s in register.seals if s.charger_id == charger_id
+        ],
         "assured": assured_document(assured),
         "complaints_line": platform.settings.complaints_line,
         "as_of_utc_ms": now,
@@ -90,12 +94,6 @@ def _state(verified: list[Verification], papers: list[PublicPaper], now: int) ->
         # Only a paper of this platform says on what limits it rests.
         "confirmed": None if paper is None else paper.unconfirmed == 0,
     }  # fmt: skip
-
-
-def _seal(s: Seal) -> dict[str, Any]:
-    broken = s.broken_utc_ms is not None and s.replaced_utc_ms is None
-    state = "broken" if broken else "replaced" if s.replaced_utc_ms is not None else "whole"
-    return {"kind": s.kind, "state": state, "applied_utc_ms": s.applied_utc_ms}
 
 
 def day_text(platform: Platform, utc_ms: int | None) -> str:

@@ -50,7 +50,7 @@ def reasons_of(facts: ChargerFacts, now_utc_ms: int) -> dict[str, bool | None]:
     """Return, by code of REASONS, whether it is met; None: unknown."""
     return {
         "verified": _verified(facts.verifications, now_utc_ms),
-        "seals": _sealed(facts.seals),
+        "seals": _sealed(facts.seals, now_utc_ms),
         "meter": None if facts.keyed_meters is None else facts.keyed_meters and not facts.firmware_fault,
         "alarms": not facts.grave_alarm,
         "bias": not facts.suspected,
@@ -66,10 +66,17 @@ def _verified(made: Sequence[Verification], now_utc_ms: int) -> bool | None:
     return last.passed and now_utc_ms <= last.valid_to_utc_ms
 
 
-def _sealed(seals: Sequence[Seal]) -> bool | None:
+def _sealed(seals: Sequence[Seal], now_utc_ms: int) -> bool | None:
     if not seals:
         return None
-    if any(s.broken_utc_ms is not None and s.replaced_utc_ms is None for s in seals):
-        return False
-    whole = {s.kind for s in seals if s.broken_utc_ms is None}
-    return whole.issuperset(SEAL_KINDS)
+    states = [(s.kind, seal_state(s, now_utc_ms)) for s in seals]
+    # A register may say that a seal was replaced without an entry of the new one.
+    whole = {kind for kind, state in states if state != "broken"}
+    return whole.issuperset(SEAL_KINDS) and all(state != "broken" for _, state in states)
+
+
+def seal_state(seal: Seal, now_utc_ms: int) -> str:
+    """Return how a seal of the register stands at a moment: `whole`, `broken` or `replaced`."""
+    if seal.broken_utc_ms is None or seal.broken_utc_ms > now_utc_ms:
+        return "whole"
+    return "broken" if seal.replaced_utc_ms is None or seal.replaced_utc_ms > now_utc_ms else "replaced"
