@@ -134,9 +134,10 @@ class running:  # noqa: N801
         self.log.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, with WebGL in software."""
+    """Debian's Chromium, with WebGL in software. For a module: as long as playwright runs, this thread has a loop of
+    events, and tests elsewhere begin their own."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (apt-get install chromium)")

@@ -1,4 +1,4 @@
-"""The inspector's story: the city live, an alarm from the map to the two records side by side, closed with a colleague."""
+"""The inspector's story: the city live, an alarm followed to the two records, closed with a colleague."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 #: Page -> what has to be on it.
 PAGES = {
-    "#/": ".tile", "#/alarms": "tbody tr", "#/sessions": "tbody tr", "#/chargers": "tbody tr", "#/surveillance": ".panel",
-    "#/quality": ".panel", "#/certificates": ".panel", "#/rules": ".el-collapse-item", "#/log": ".tile",
-    "#/wall": ".tile",
+    "#/": ".tile", "#/alarms": "tbody tr", "#/sessions": "tbody tr", "#/chargers": "tbody tr",
+    "#/surveillance": ".panel", "#/quality": ".panel", "#/certificates": ".panel", "#/rules": ".el-collapse-item",
+    "#/log": ".tile", "#/wall": ".tile",
 }  # fmt: skip
 
 
@@ -174,5 +174,6 @@ def test_an_administrator_enters_a_person_and_reads_no_case(city: City, watch: W
     page.get_by_text("首次口令").wait_for()
     page.get_by_role("button", name="确定").or_(page.get_by_role("button", name="OK")).first.click()
     page.get_by_text("li.na").wait_for()
+    page.locator(".el-overlay").first.wait_for(state="hidden")
     assert not serious(page)
     assert page.get_by_role("link", name="告警").count() == 0

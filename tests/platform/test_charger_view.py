@@ -35,7 +35,7 @@ def test_a_session_stands_side_by_side_and_a_charger_is_one_history(platform: Pl
     with serving(platform) as url:
         inspector = Caller(platform, url, Party("inspector", Role.INSPECTOR, "检查员"))
         verdict = next(v for v in inspector.get("/api/verdicts?limit=50")[1] if v["state"] == "agree")
-        status, found = inspector.get(f"/api/sessions/{quote(verdict['session_key'], safe=':')}")
+        status, found = inspector.get(f"/api/verdicts/{quote(verdict['session_key'], safe=':')}")
         assert status == 200
         assert [o["order_id"] for o in found["orders"]] == [verdict["order_id"]]
         assert [r["record_id"] for r in found["records"]] == [verdict["record_id"]]
@@ -83,5 +83,5 @@ def test_an_officer_of_a_district_sees_its_sessions_and_chargers_alone(platform:
             assert officer.get(f"/api/chargers/{other}{path}") == absent
             assert absent[0] == 404
         for verdict in inspector.get("/api/verdicts?limit=200")[1]:
-            status, told = officer.get(f"/api/sessions/{quote(verdict['session_key'], safe=':')}")
+            status, told = officer.get(f"/api/verdicts/{quote(verdict['session_key'], safe=':')}")
             assert status == (200 if verdict["district"] == district else 404), told

@@ -20,7 +20,7 @@ def router(platform: Platform) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["chargers"])
     reader = Depends(allowed(platform, Right.READ_VERDICTS))
 
-    @routes.get("/sessions/{session_key:path}")
+    @routes.get("/verdicts/{session_key:path}")
     def session(session_key: Key, party: Party = reader) -> dict[str, Any]:
         """One session: its orders and records side by side, findings, and the messages behind them."""
         return charger_view.session_document(platform, sight_of(party), session_key)
