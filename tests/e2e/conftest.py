@@ -41,8 +41,9 @@ PATIENCE_S = 240.0
 CHARGERS = 150
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share the running platform in one worker."""
+    """Keep the tests that share the running platform in one worker. First: xdist reads the marks in this hook too."""
     for item in items:
         if "city" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("web"))
