@@ -31,6 +31,10 @@ $(WEB): $(VENV)/.installed $(WEB_SOURCES)
 .PHONY: web client
 web: $(WEB)  ## the web pages, built into src/anxin/static
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed $(WEB)  ## a picture of every web page, under build/screenshots
+	$(BIN)/python -m tests.e2e.screenshots
+
 client: $(VENV)/.installed  ## the OpenAPI documents that the pages' types are made of, written anew from the code
 	$(BIN)/python -m tests.platform.openapi
 

@@ -40,6 +40,9 @@ function styleOf(palette: Palette, scale: number): StyleSpecification {
       { id: 'page', type: 'background', paint: { 'background-color': palette.page } },
       { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': palette.land } },
       { id: 'borders', type: 'line', source: 'land', paint: { 'line-color': palette.line, 'line-width': 1.2 } },
+      // Names lie under the points: none may hide one.
+      { id: 'names', type: 'symbol', source: 'names', layout: { 'text-field': ['get', 'name'], 'text-size': 13, 'text-allow-overlap': false },
+        paint: { 'text-color': palette.text, 'text-halo-color': palette.halo, 'text-halo-width': 1.5 } },
       { id: 'points', type: 'circle', source: 'points', paint: {
         'circle-color': colour as never,
         // What is rare and matters is drawn larger: red is told from green by its size too.
@@ -53,8 +56,6 @@ function styleOf(palette: Palette, scale: number): StyleSpecification {
       } },
       { id: 'here-ring', type: 'circle', source: 'here', paint: { 'circle-radius': 14, 'circle-color': '#1769d2', 'circle-opacity': 0.18 } },
       { id: 'here', type: 'circle', source: 'here', paint: { 'circle-radius': 6, 'circle-color': '#1769d2', 'circle-stroke-color': '#ffffff', 'circle-stroke-width': 2 } },
-      { id: 'names', type: 'symbol', source: 'names', layout: { 'text-field': ['get', 'name'], 'text-size': 13, 'text-allow-overlap': false },
-        paint: { 'text-color': palette.text, 'text-halo-color': palette.halo, 'text-halo-width': 1.5 } },
       { id: 'labels', type: 'symbol', source: 'points', minzoom: 13.5, layout: { 'text-field': ['coalesce', ['get', 'label'], ''], 'text-size': 12, 'text-offset': [0, 1.3], 'text-anchor': 'top' },
         paint: { 'text-color': palette.text, 'text-halo-color': palette.halo, 'text-halo-width': 1.5 } },
     ],
