@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from anxin.cli.main import main
@@ -13,6 +15,7 @@ from anxin.domain.party import Party, Role
 from anxin.flow import enrol
 from anxin.flow.live import Judge
 from anxin.flow.platform import Platform
+from anxin.formats.pdf import page_text
 from tests.platform.live_city import AS_OF_UTC_MS, LiveCity, enrolled
 from tests.platform.web import serving
 
@@ -78,3 +81,36 @@ def test_a_stopped_run_and_an_unknown_charger_stay_files(
         assert "无结论" in told.err if plants else "422" in told.err
     platform.refresh()
     assert not [v for v in platform.directory.register.verifications if v.certificate_no.startswith("RUN-")]
+
+
+def test_one_command_ends_with_a_certificate_and_a_label(
+    platform: Platform, city: LiveCity, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    platform.settings = replace(platform.settings, public_url="https://charge.example", public_burst=200)
+    charger = platform.directory.register.connectors[0].charger_id
+    files = {}
+    for party in (Party("bench-1", Role.BENCH, "检定装置一"), Party("officer", Role.INSPECTOR, "检定员")):
+        files[party.party_id] = tmp_path / party.party_id
+        files[party.party_id].write_text(enrol.new_token(platform.database, platform.vault, party))
+    platform.refresh()
+    with serving(platform) as url:
+        words = ["bench", "run", "--charger", charger, "--power", "7kW", "--current", "AC", "--class", "2",
+                 "--simulate", "--json", "--out", str(tmp_path / "run.json"), "--platform", url,
+                 "--token-file", str(files["bench-1"]), "--regulator", url.regulator]  # fmt: skip
+        # A bench issues nothing, and nobody issues what rests on unconfirmed limits without knowing it.
+        assert main([*words, "--officer-token-file", str(files["bench-1"])]) == 2
+        assert "401" in capsys.readouterr().err
+        assert main([*words, "--officer-token-file", str(files["officer"])]) == 2
+        assert "未出证" in capsys.readouterr().err
+        assert main([*words, "--officer-token-file", str(files["officer"]), "--accept-unconfirmed"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["simulated"] is True
+        assert said["certificate"].startswith("YB-ZS-")
+        told = httpx.get(f"{url}/public/v1/certificates/{said['certificate']}").json()
+        assert told["status"] == "valid"
+        assert told["specimen"] is True
+    certificate, label = (Path(name).read_bytes() for name in said["papers"])
+    assert said["certificate"] in page_text(certificate)
+    shown = page_text(label)
+    assert charger in shown
+    assert "SPECIMEN" in shown

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anxin.cli.bench_plan import STEPS_ZH, USUAL, add_charger_options, charger_of
 from anxin.domain.coordinates import Crs, Point
@@ -22,6 +22,9 @@ from anxin.instruments.scpi import Scpi
 from anxin.instruments.world import World, planted_of
 from anxin.verification.plan import Charger, Plan, bench_data, plan
 from anxin.verification.procedures import procedure_of
+
+if TYPE_CHECKING:
+    from anxin.flow.verifying_papers import Papers
 
 EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INDETERMINATE: 2}
 WORDS = {Outcome.PASS: "合格 passed", Outcome.FAIL: "不合格 failed", Outcome.INDETERMINATE: "无结论 no conclusion"}
@@ -61,6 +64,20 @@ def add_parser(actions: Any) -> None:
     command.add_argument(
         "--token-file", type=Path, metavar="FILE", help="令牌文件 · file with the bench's bearer token"
     )
+    command.add_argument(
+        "--regulator", metavar="URL", help="监管端地址，出证并打标签 · the regulator's app, to issue the certificate"
+    )
+    command.add_argument(
+        "--officer-token-file",
+        type=Path,
+        metavar="FILE",
+        help="出证人员的令牌文件 · the officer's token",
+    )
+    command.add_argument(
+        "--accept-unconfirmed",
+        action="store_true",
+        help="知悉所依据的限值未经确认 · the officer knows that limits are not confirmed",
+    )
     command.add_argument("--json", action="store_true", help="输出纯 JSON · pure JSON on stdout")
     command.set_defaults(uncertainty=None)
 
@@ -72,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
     if (args.platform is None) != (args.token_file is None):
         raise PolicyError("--platform 与 --token-file 须同时给出 · go together")
+    if (args.regulator is None) != (args.officer_token_file is None):
+        raise PolicyError("--regulator 与 --officer-token-file 须同时给出 · go together")
     charger = charger_of(args)
     if charger.constant is None and charger.register_milli_wh != ENERGY_DIGIT_MILLI_WH:
         raise PolicyError("DL/T 645 电能示值为 0.01 kWh · a register over DL/T 645 has 0.01 kWh: give --register 0.01")
@@ -108,8 +127,10 @@ def run(args: argparse.Namespace) -> int:
     keep(result, path)
     print(f"结果已存 · kept in {path}", file=sys.stderr)
     receipt, code = _sent(args, result), EXIT[result.outcome]
-    _print(args, result, receipt, path)
-    return 2 if args.platform is not None and receipt is None else code
+    papers = _papers(args, result, path)
+    _print(args, result, receipt, path, papers)
+    missing = (args.platform is not None and receipt is None) or (args.regulator is not None and papers is None)
+    return 2 if missing else code
 
 
 def _sent(args: argparse.Namespace, result: VerificationResult) -> dict[str, Any] | None:
@@ -123,6 +144,21 @@ def _sent(args: argparse.Namespace, result: VerificationResult) -> dict[str, Any
     except (PolicyError, PeerError, InputError) as error:
         print(str(error), file=sys.stderr)
         return None
+
+
+def _papers(args: argparse.Namespace, result: VerificationResult, path: Path) -> Papers | None:
+    """Have the certificate, or the notice of failure, issued where the regulator's app is named."""
+    from anxin.flow.verifying_papers import issue
+
+    if args.regulator is None or result.outcome is Outcome.INDETERMINATE:
+        return None
+    try:
+        found = issue(result, args.regulator, args.officer_token_file, path, accept_unconfirmed=args.accept_unconfirmed)
+    except (PolicyError, PeerError, InputError) as error:
+        print(str(error), file=sys.stderr)
+        return None
+    print(f"已出证 · issued {found.number}: {found.certificate}, {found.label}", file=sys.stderr)
+    return found
 
 
 @contextmanager
@@ -175,17 +211,21 @@ def _place(text: str) -> Point:
     return Point(longitude, latitude, Crs.WGS84)
 
 
-def _print(args: argparse.Namespace, result: VerificationResult, receipt: dict[str, Any] | None, path: Path) -> None:
+def _print(
+    args: argparse.Namespace, result: VerificationResult, receipt: dict[str, Any] | None, path: Path,
+    papers: Papers | None,
+) -> None:  # fmt: skip
     if args.json:
         said = {
             "run_id": result.run_id, "outcome": result.outcome.value, "stopped": result.stopped, "file": str(path),
-            "simulated": args.simulate, "duration_ms": result.ended_utc_ms - result.begun_utc_ms,
+            "simulated": result.simulated, "duration_ms": result.ended_utc_ms - result.begun_utc_ms,
             "points": [{"error_ppm": p.error_ppm, "rounded_ppm": p.rounded_ppm, "limit_ppm": p.limit_ppm,
                         "expanded_uncertainty_ppm": p.expanded_uncertainty_ppm, "readings": len(p.readings),
                         "outcome": p.outcome.value} for p in result.points],
             "items": [{"item": i.item.value, "outcome": i.outcome.value, "measured": i.measured, "limit": i.limit,
                        "unit": i.unit} for i in result.items],
-            "receipt": receipt,
+            "receipt": receipt, "certificate": papers and papers.number,
+            "papers": papers and [str(papers.certificate), str(papers.label)],
         }  # fmt: skip
         print(json.dumps(said, ensure_ascii=False, indent=2))
         return

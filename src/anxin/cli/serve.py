@@ -93,6 +93,9 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
     from anxin.flow.face_roles import prepare_roles
     from anxin.store.embedded import EmbeddedServer
 
+    if args.command == "run" and not settings.public_url:
+        # QR codes of the virtual city lead to this machine.
+        settings = dataclasses.replace(settings, public_url=address_of(settings))
     server = None if settings.database_url else EmbeddedServer(settings.data_dir / "postgres")
     try:
         url = settings.database_url
@@ -122,7 +125,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
                 children.append(serving.Child("city", city, sender=True))
         finally:
             platform.database.close()
-        base = f"http://{settings.host}:{settings.port}"
+        base = address_of(settings)
         inside = f"http://{settings.regulator_host}:{settings.regulator_port}"
         told = f"""
 安心充电 已启动 · Anxin Charging is running
@@ -138,6 +141,11 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
     finally:
         if server is not None:
             server.stop()
+
+
+def address_of(settings: Settings) -> str:
+    """Return where the outer app answers on this machine."""
+    return f"http://{settings.host}:{settings.port}"
 
 
 def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
@@ -164,7 +172,8 @@ def _enrol(platform: Any, settings: Settings, args: argparse.Namespace) -> str:
             {
                 "operators": {o.operator_id: enrol.new_tcec_secrets(database, vault, o.operator_id) for o in operators},
                 "tokens": {p.party_id: enrol.new_token(database, vault, p) for p in parties}
-                | {"inspector": enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "检查员"))},
+                | {"inspector": enrol.new_token(database, vault, Party(enrol.INSPECTOR, Role.INSPECTOR, "检查员"))}
+                | {"bench": enrol.new_token(database, vault, Party("BENCH-1", Role.BENCH, "检定装置"))},
                 "people": enter_people(database, vault, parties[0].party_id),
             },
         )
