@@ -36,6 +36,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--force-color-profile=srgb", "--font-render-hinting=none",
 )  # fmt: skip
+HERE = Path(__file__).parent
 #: A machine that does other things beside starts PostgreSQL and eleven processes slowly.
 PATIENCE_S = 240.0
 CHARGERS = 150
@@ -45,7 +46,7 @@ CHARGERS = 150
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that share the running platform in one worker. First: xdist reads the marks in this hook too."""
     for item in items:
-        if "city" in getattr(item, "fixturenames", ()):
+        if item.path.parent == HERE and "city" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("web"))
 
 
@@ -67,9 +68,10 @@ class City:
         return str(json.loads((self.folder / "city" / "secrets.json").read_text("utf-8"))["tokens"][party])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def city() -> Iterator[City]:
-    """The platform with its virtual city, once it has alarms."""
+    """The platform with its virtual city, once it has alarms. It ends with this folder's tests: eleven processes would
+    else run beside all others."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (apt-get install chromium)")
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
