@@ -1,8 +1,8 @@
 """The platform as `anxin run` starts it, with its virtual city, and Debian's Chromium in front of it.
 
-One platform serves all tests of the web pages (they run in one worker). Each page is watched: a request to anywhere but
-the platform, an error in the console or an exception on the page fails the test. Skipped plainly where there is no
-Chromium, no playwright, or no built pages.
+One platform serves all tests of the web pages: their modules bear `xdist_group("web")`, which asks for one worker. Each
+page is watched: a request to anywhere but the platform, an error in the console or an exception on the page fails the
+test. Skipped plainly where there is no Chromium, no playwright, or no built pages.
 """
 
 from __future__ import annotations
@@ -36,18 +36,9 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--force-color-profile=srgb", "--font-render-hinting=none",
 )  # fmt: skip
-HERE = Path(__file__).parent
 #: A machine that does other things beside starts PostgreSQL and eleven processes slowly.
 PATIENCE_S = 240.0
 CHARGERS = 150
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share the running platform in one worker. First: xdist reads the marks in this hook too."""
-    for item in items:
-        if item.path.parent == HERE and "city" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("web"))
 
 
 @dataclass

@@ -13,6 +13,8 @@ from tests.e2e.conftest import City, Watch, log_in, serious
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.xdist_group("web")
+
 #: Page -> what has to be on it.
 PAGES = {
     "#/": ".tile", "#/alarms": "tbody tr", "#/sessions": "tbody tr", "#/chargers": "tbody tr",

@@ -16,6 +16,8 @@ from tests.e2e.conftest import PATIENCE_S, City, Watch, serious
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.xdist_group("web")
+
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 

@@ -15,6 +15,8 @@ from tests.e2e.conftest import City, Watch, log_in, serious
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.xdist_group("web")
+
 PAGES = {
     "#/": ".tile", "#/uploads": "input[name=file]", "#/refused": ".panel", "#/alarms": ".panel",
     "#/sessions": "tbody tr", "#/quality": ".head", "#/webhooks": ".head", "#/people": "tbody tr",

@@ -9,6 +9,7 @@ from shapely.geometry import Point, shape
 from tests.e2e.conftest import City, Watch, log_in, serious
 from tests.platform.openapi import FOLDER, documents
 
+pytestmark = pytest.mark.xdist_group("web")
 FACES = {"driver": None, "portal": "engineer", "console": "inspector"}
 
 
