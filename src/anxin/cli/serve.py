@@ -93,9 +93,6 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
     from anxin.flow.face_roles import prepare_roles
     from anxin.store.embedded import EmbeddedServer
 
-    if args.command == "run" and not settings.public_url:
-        # QR codes of the virtual city lead to this machine.
-        settings = dataclasses.replace(settings, public_url=address_of(settings))
     server = None if settings.database_url else EmbeddedServer(settings.data_dir / "postgres")
     try:
         url = settings.database_url
@@ -106,6 +103,10 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
         platform = open_platform(settings, url)
         try:
             faces = prepare_roles(platform.database, settings)
+            # QR codes of a virtual city's papers lead to this machine. The outer app is told no address: people
+            # may call the machine by any of its names.
+            here = address_of(settings) if args.command == "run" else ""
+            regulator = partial(regulator_child, public_url=here)
             children = [
                 serving.Child("judge", judge_child),
                 serving.Child("desk", desk_child),
@@ -115,7 +116,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> None:
                 serving.Child("notices", notices_child),
                 serving.Child("watch", watch_child),
                 *web_children(settings, faces.outer),
-                serving.Child("regulator", regulator_child, url=faces.regulator),
+                serving.Child("regulator", regulator, url=faces.regulator),
             ]
             if settings.mqtt_url:
                 children.append(serving.Child("mqtt", mqtt_child, url=faces.outer))
@@ -199,11 +200,12 @@ def web_child(settings: Settings, url: str, stop: threading.Event, number: int =
     platform.database.close()
 
 
-def regulator_child(settings: Settings, url: str, stop: threading.Event) -> None:
-    """Serve the regulator's app until stopped."""
+def regulator_child(settings: Settings, url: str, stop: threading.Event, public_url: str = "") -> None:
+    """Serve the regulator's app until stopped. `public_url`: the outer app's address, if the settings do not say."""
     from anxin.assembly import open_face
     from anxin.faces.regulator import create_app
 
+    settings = dataclasses.replace(settings, public_url=settings.public_url or public_url)
     platform = open_face(settings, url)
     platform.owns_process = True
     _listen(create_app(platform), settings, settings.regulator_host, settings.regulator_port, stop)
